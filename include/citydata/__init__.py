@@ -1,0 +1,1 @@
+"""The city's data platform: contract → extract → land → audit → publish → transform → release."""

@@ -1,0 +1,522 @@
+"""Read and check contracts; everything else about a dataset is derived from them.
+
+A contract is an Open Data Contract Standard 3.1 document (https://bitol-io.github.io/open-data-contract-standard/v3.1.0/).
+What the standard has no key for stands under `customProperties` and is checked by the models of this module, which
+allow no unknown key. `problems()` also validates against the standard's own JSON schema; that is for CI, not for the night.
+"""
+
+import functools
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from citydata import settings
+
+IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
+
+
+class ContractError(ValueError):
+    """A contract that cannot be used. The text names file, line, key and what is allowed."""
+
+
+class Strict(BaseModel):
+    """A part of a contract: no key beyond the declared ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NumberFormat(Strict):
+    """How the source writes numbers. Nothing else is accepted."""
+
+    decimal: Literal[".", ","] = "."
+    thousands: list[Literal[" ", "\u00a0", "\u202f", ".", ",", "'"]] = []
+
+
+class JsonRecords(Strict):
+    """Where the records of a JSON document are: a path of keys, and constants that the path stands for."""
+
+    path: list[str] = []
+    value: str | None = None  # items are scalars; this is the field they become
+    constants: dict[str, str] = {}
+
+
+class FilesConnector(Strict):
+    """Files that a source drops into a directory."""
+
+    type: Literal["files"]
+    directory: str
+    pattern: str
+    format: Literal["csv", "json"] = "csv"
+    encoding: Literal["utf-8", "iso-8859-1", "iso-8859-15", "cp1252"] = "utf-8"
+    delimiter: str = ";"
+    quote: Literal['"', "'", ""] = '"'
+    newlines_in_values: bool = False
+    max_line_bytes: int = Field(default=1 << 20, gt=0, le=1 << 26)
+    compression: Literal["none", "gzip", "zip"] = "none"
+    records: list[JsonRecords] = []
+    complete: Literal["done_file", "manifest", "settled"] = "done_file"
+    settle_seconds: int = Field(default=300, ge=0)
+
+
+class SqlConnector(Strict):
+    """A table of a database that is read over SQLAlchemy."""
+
+    type: Literal["sql"]
+    connection: str
+    table: str
+    batch_rows: int = Field(default=20_000, gt=0, le=1_000_000)
+
+
+class Scope(Strict):
+    """What a batch covers: everything, or the key values that occur in it."""
+
+    type: Literal["everything", "keys"] = "everything"
+    columns: list[str] = []
+
+
+class Watermark(Strict):
+    """The column that says when the source changed a row, and how far back each reading looks again."""
+
+    column: str
+    overlap_minutes: int = Field(default=60, ge=0)
+
+
+class KeySweep(Strict):
+    """How often all keys are read to see what was deleted, as a cron expression."""
+
+    schedule: str
+
+
+class PlatformSettings(Strict):
+    """`customProperties` of a contract: what the platform must know to load the dataset."""
+
+    connector: FilesConnector | SqlConnector = Field(discriminator="type")
+    mode: Literal["snapshot", "increment", "append"]
+    scope: Scope = Scope()
+    keyless: bool = False
+    deletes: Literal["none", "tombstone", "key_sweep"] = "none"
+    keySweep: KeySweep | None = None
+    watermark: Watermark | None = None
+    tombstone: str | None = None
+    schedule: str
+    encryptedArchive: bool = False
+    maxQuarantinedShare: float = Field(default=0.01, ge=0, le=1)
+    maxClosedShare: float = Field(default=0.05, ge=0, le=1)
+    description_sv: str
+    description_en: str
+    controllerUntil: str | None = None
+    fi: dict[str, str | None]
+
+    @model_validator(mode="after")
+    def consistent(self) -> "PlatformSettings":
+        """Settings that only make sense together."""
+        if self.mode == "increment" and self.watermark is None:
+            raise ValueError("mode increment needs `watermark`")
+        if self.deletes == "key_sweep" and self.keySweep is None:
+            raise ValueError("deletes key_sweep needs `keySweep` with a schedule")
+        if self.deletes == "tombstone" and self.tombstone is None:
+            raise ValueError("deletes tombstone needs `tombstone`, the boolean column that marks a deleted row")
+        if self.keyless and self.mode != "snapshot":
+            raise ValueError("keyless datasets are compared by content and must be snapshots")
+        return self
+
+
+FI_KEYS = {
+    "tietovaranto", "tehtavaluokka", "toimintaprosessi", "julkisuusluokka", "salassapitoperuste",
+    "sailytysaika", "sailytysperuste", "art30Id", "dpiaId",
+}  # fmt: skip
+
+
+class ColumnSettings(Strict):
+    """`customProperties` of a column."""
+
+    description_sv: str
+    description_en: str
+    number: NumberFormat = NumberFormat()
+    precision: int = Field(default=14, gt=0, le=38)
+    scale: int = Field(default=2, ge=0, le=18)
+    nulls: list[str] = []
+    true: list[str] = ["true", "t", "1"]
+    false: list[str] = ["false", "f", "0"]
+    doubledHour: Literal["earliest", "latest", "refuse"] = "refuse"
+    personalData: Literal["identity_code", "name", "birth", "contact", "free_text", "employment", "health", "protection"] | None = None
+    volatile: bool = False
+
+
+LOGICAL_TYPES = ("string", "integer", "number", "date", "timestamp", "boolean")
+INTEGER_TYPES = {"i16": "smallint", "i32": "integer", "i64": "bigint"}
+CLASSES = ("public", "internal", "confidential", "secret")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a dataset as the contract declares it."""
+
+    name: str
+    source_name: str
+    type: str
+    pg_type: str
+    required: bool
+    key: bool
+    classification: str
+    personal_data: str | None
+    volatile: bool
+    description_fi: str
+    description_sv: str
+    description_en: str
+    options: dict[str, Any]
+    settings: ColumnSettings
+
+    @property
+    def identity_code(self) -> bool:
+        """Whether the column holds a personal identity code, of which only a pseudonym is kept."""
+        return self.personal_data == "identity_code"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A dataset's contract."""
+
+    path: Path
+    system: str
+    name: str
+    title: str
+    version: str
+    status: str
+    sector: str
+    hash: str
+    columns: tuple[Column, ...]
+    platform: PlatformSettings
+    description_fi: str
+    owner: str
+    steward: str
+    owner_email: str
+    sla_hours: float
+    document: dict[str, Any]
+
+    @property
+    def dataset(self) -> str:
+        """`system.name`."""
+        return f"{self.system}.{self.name}"
+
+    @functools.cached_property
+    def key(self) -> list[str]:
+        """Names of the key columns in order; empty for a keyless dataset."""
+        return [column.name for column in self.columns if column.key]
+
+    @property
+    def raw_name(self) -> str:
+        """Name of the versioned table in schema raw."""
+        return f"{self.system}__{self.name}"
+
+    @property
+    def raw_table(self) -> str:
+        """Schema and name of the versioned table."""
+        return f"raw.{self.raw_name}"
+
+    @functools.cached_property
+    def table_columns(self) -> dict[str, str]:
+        """Physical columns of landing and raw and their PostgreSQL types: the contract's, with a flag for each identity code."""
+        table: dict[str, str] = {}
+        for column in self.columns:
+            table[column.name] = column.pg_type
+            if column.identity_code:
+                table[f"{column.name}_valid"] = "boolean"
+        return table
+
+    @functools.cached_property
+    def compared_columns(self) -> list[str]:
+        """Columns whose change makes a new version: all but the volatile ones."""
+        volatile = {column.name for column in self.columns if column.volatile}
+        return [name for name in self.table_columns if name not in volatile]
+
+    @property
+    def mode(self) -> str:
+        """snapshot, increment or append."""
+        return self.platform.mode
+
+    @property
+    def scope(self) -> Scope:
+        """What a batch covers."""
+        return self.platform.scope
+
+    @property
+    def deletes(self) -> str:
+        """How deletions are seen."""
+        return self.platform.deletes
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """The change column, for increments."""
+        return self.platform.watermark
+
+    @property
+    def schedule(self) -> str:
+        """Cron expression of the extraction, in the town's time zone."""
+        return self.platform.schedule
+
+    @property
+    def max_quarantined_share(self) -> float:
+        """Share of rows above which a batch is held."""
+        return self.platform.maxQuarantinedShare
+
+    @property
+    def max_closed_share(self) -> float:
+        """Share of current rows that one batch may close before it is held."""
+        return self.platform.maxClosedShare
+
+    @property
+    def personal(self) -> bool:
+        """Whether any column holds personal data."""
+        return any(column.personal_data for column in self.columns)
+
+
+def load_all() -> dict[str, Contract]:
+    """Every contract by dataset id.
+
+    Raises ContractError naming all contracts that cannot be used; `load_each` goes on past them.
+    """
+    contracts, errors = load_each()
+    if errors:
+        raise ContractError("\n".join(str(error) for error in errors))
+    return contracts
+
+
+@functools.cache
+def load_each() -> tuple[dict[str, Contract], list[ContractError]]:
+    """Read every contract, once a process; a broken one is an error in the second list and does not hinder the others."""
+    contracts: dict[str, Contract] = {}
+    errors: list[ContractError] = []
+    for path in sorted(settings.CONTRACTS.glob("*/*.yaml")):
+        try:
+            contract = read(path)
+        except ContractError as error:
+            errors.append(error)
+        else:
+            contracts[contract.dataset] = contract
+    return contracts, errors
+
+
+def load(dataset: str) -> Contract:
+    """Return the contract of `dataset`."""
+    contracts, errors = load_each()
+    if dataset in contracts:
+        return contracts[dataset]
+    for error in errors:
+        if str(error).startswith(f"{_shown(settings.CONTRACTS / dataset.replace('.', '/', 1))}.yaml"):
+            raise error
+    raise ContractError(f"no contract for “{dataset}”; there are: {', '.join(sorted(contracts)) or 'none'}")
+
+
+def read(path: Path) -> Contract:
+    """Read one contract file. Raises ContractError naming file, line, key and what is allowed."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise ContractError(f"{_shown(path)}:{line}: not YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(document, dict):
+        raise ContractError(f"{_shown(path)}:1: a contract is a mapping of keys")
+    return _Reader(path, text, document).contract()
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(settings.ROOT)) if path.is_relative_to(settings.ROOT) else str(path)
+
+
+class _Reader:
+    """Turns one document into a Contract and knows where in the file each complaint belongs."""
+
+    def __init__(self, path: Path, text: str, document: dict[str, Any]) -> None:
+        self.path, self.text, self.document = path, text, document
+
+    def contract(self) -> Contract:
+        document = self.document
+        system, name = self.path.parent.name, self.path.stem
+        for part in (system, name):
+            if not IDENTIFIER.match(part) or "__" in part:
+                raise self.error((), f"folder and file name are the dataset's id: “{part}” is not lower-case letters, digits and single _")
+        if self.need(("id",)) != f"{system}.{name}":
+            raise self.error(("id",), f"must be the folder and the file name: {system}.{name}")
+        if document.get("apiVersion") not in ("v3.1.0",):
+            raise self.error(("apiVersion",), "must be v3.1.0")
+        for dotted in ("name", "version", "status", "domain"):
+            self.need((dotted,))
+        schema = self.need(("schema",))
+        if not isinstance(schema, list) or len(schema) != 1:
+            raise self.error(("schema",), "exactly one table a contract")
+        platform = self.model(PlatformSettings, document, ("customProperties",))
+        unknown = set(platform.fi) - FI_KEYS
+        if unknown:
+            raise self.error(("customProperties",), f"fi.{sorted(unknown)[0]} is unknown; allowed: {', '.join('fi.' + key for key in sorted(FI_KEYS))}")
+        properties = self.need(("schema", 0, "properties"))
+        columns = tuple(self.column(index, entry) for index, entry in enumerate(properties))
+        contract = Contract(
+            path=self.path,
+            system=system,
+            name=name,
+            title=document["name"],
+            version=str(document["version"]),
+            status=document["status"],
+            sector=document["domain"],
+            hash=hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest(),
+            columns=columns,
+            platform=platform,
+            description_fi=self.need(("description", "purpose")),
+            owner=self.member("owner"),
+            steward=self.member("steward"),
+            owner_email=self.need(("support", 0, "url")),
+            sla_hours=self.latency(),
+            document=document,
+        )
+        self.check_references(contract)
+        return contract
+
+    def column(self, index: int, entry: dict[str, Any]) -> Column:
+        at = ("schema", 0, "properties", index)
+        name = entry.get("name")
+        if not isinstance(name, str) or not IDENTIFIER.match(name):
+            raise self.error((*at, "name"), "a column name is lower-case letters, digits and _")
+        logical = entry.get("logicalType")
+        if logical not in LOGICAL_TYPES:
+            raise self.error((*at, "logicalType"), f"“{logical}” of column {name}; allowed: {', '.join(LOGICAL_TYPES)}")
+        if entry.get("classification") not in CLASSES:
+            raise self.error((*at, "classification"), f"column {name} needs one of: {', '.join(CLASSES)}")
+        own = self.model(ColumnSettings, entry, (*at, "customProperties"))
+        options = entry.get("logicalTypeOptions") or {}
+        if logical in ("date", "timestamp") and not options.get("format"):
+            raise self.error(at, f"column {name}: `logicalTypeOptions.format` says how the source writes the {logical}, for example yyyy-MM-dd")
+        pg_type = {
+            "string": "text",
+            "integer": INTEGER_TYPES.get(options.get("format", "i32"), ""),
+            "number": f"numeric({own.precision},{own.scale})",
+            "date": "date",
+            "timestamp": "timestamptz",
+            "boolean": "boolean",
+        }[logical]
+        if not pg_type:
+            raise self.error((*at, "logicalTypeOptions", "format"), f"column {name}; allowed: {', '.join(INTEGER_TYPES)}")
+        if not entry.get("description"):
+            raise self.error((*at, "description"), f"column {name} needs a description in Finnish")
+        return Column(
+            name=name,
+            source_name=entry.get("physicalName", name),
+            type=logical,
+            pg_type=pg_type,
+            required=bool(entry.get("required")) or bool(entry.get("primaryKey")),
+            key=bool(entry.get("primaryKey")),
+            classification=entry["classification"],
+            personal_data=own.personalData,
+            volatile=own.volatile,
+            description_fi=entry["description"],
+            description_sv=own.description_sv,
+            description_en=own.description_en,
+            options=options,
+            settings=own,
+        )
+
+    def check_references(self, contract: Contract) -> None:
+        """Column names that settings mention exist, and a dataset has a key or says that it has none."""
+        names = {column.name for column in contract.columns}
+        platform = contract.platform
+        mentioned = [("scope", column) for column in platform.scope.columns]
+        if platform.watermark:
+            mentioned.append(("watermark", platform.watermark.column))
+        if platform.tombstone:
+            mentioned.append(("tombstone", platform.tombstone))
+        for setting, column in mentioned:
+            if column not in names:
+                raise self.error(("customProperties",), f"{setting} names the column “{column}”; allowed: {', '.join(sorted(names))}")
+        if bool(contract.key) == platform.keyless:
+            raise self.error(("schema", 0), "either mark the key columns with primaryKey: true or set keyless: true, not both")
+        if len(names) != len(contract.columns):
+            raise self.error(("schema", 0, "properties"), "a column name occurs twice")
+
+    def model(self, model: type[BaseModel], owner: dict[str, Any], at: tuple[str | int, ...]) -> Any:
+        """Check the `customProperties` of `owner` with `model`; `fi.x` keys are gathered under `fi`."""
+        values: dict[str, Any] = {}
+        places: dict[str, int] = {}
+        for index, entry in enumerate(owner.get("customProperties") or []):
+            key = entry.get("property")
+            if key in places:
+                raise self.error((*at, index), f"{key} is given twice")
+            places[key] = index
+            if str(key).startswith("fi."):
+                values.setdefault("fi", {})[key.removeprefix("fi.")] = entry.get("value")
+            else:
+                values[key] = entry.get("value")
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = [str(part) for part in first["loc"]]
+            index = places.get(where[0]) if where else None
+            allowed = f"; allowed here: {', '.join(model.model_fields)}" if first["type"] == "extra_forbidden" else ""
+            path = (*at, index) if index is not None else at
+            raise self.error(path, f"{'.'.join(where) or 'customProperties'}: {first['msg']}{allowed}") from error
+
+    def member(self, role: str) -> str:
+        for member in self.need(("team", "members")):
+            if member.get("role") == role:
+                return str(member.get("username"))
+        raise self.error(("team", "members"), f"needs a member with role {role}")
+
+    def latency(self) -> float:
+        for index, entry in enumerate(self.document.get("slaProperties") or []):
+            if entry.get("property") == "latency":
+                unit = {"h": 1.0, "d": 24.0}.get(entry.get("unit"))
+                if unit is None:
+                    raise self.error(("slaProperties", index), "latency is in unit h or d")
+                return float(entry["value"]) * unit
+        raise self.error(("slaProperties",), "needs {property: latency, value: …, unit: h}: how old the data may be")
+
+    def need(self, path: tuple[str | int, ...]) -> Any:
+        value: Any = self.document
+        for depth, part in enumerate(path):
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                raise self.error(path[:depth], f"`{'.'.join(str(p) for p in path)}` is missing") from None
+        if value in (None, ""):
+            raise self.error(path, f"`{'.'.join(str(p) for p in path)}` is empty")
+        return value
+
+    def error(self, path: tuple[str | int, ...], message: str) -> ContractError:
+        return ContractError(f"{_shown(self.path)}:{self.line(path)}: {'.'.join(str(p) for p in path) or 'contract'}: {message}")
+
+    def line(self, path: tuple[str | int, ...]) -> int:
+        """Line of the node at `path`, or of the deepest node on the way that exists."""
+        node = yaml.compose(self.text, Loader=yaml.CSafeLoader)
+        line = 1
+        for part in path:
+            if isinstance(node, yaml.MappingNode):
+                found = next(((key, value) for key, value in node.value if key.value == part), None)
+                if found is None:
+                    break
+                line, node = found[0].start_mark.line + 1, found[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+            else:
+                break
+        return line
+
+
+def problems(contract: Contract) -> list[str]:
+    """What the standard's own JSON schema says against a contract, each with file, line and key. Empty when valid."""
+    import jsonschema  # noqa: PLC0415 - only CI pays for it
+    from open_data_contract_standard.model import OpenDataContractStandard  # noqa: PLC0415
+
+    schema = json.loads(OpenDataContractStandard.json_schema())
+    reader = _Reader(contract.path, contract.path.read_text(encoding="utf-8"), contract.document)
+    validator = jsonschema.Draft201909Validator(schema)
+    document = json.loads(json.dumps(contract.document, default=str))
+    return [str(reader.error(tuple(error.absolute_path), error.message[:300])) for error in validator.iter_errors(document)]

@@ -1,0 +1,66 @@
+"""Connections to the platform's database, each as the login of one role."""
+
+import os
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from citydata import settings
+
+STEP_ROLES = ("owner", "loader", "transformer", "releaser", "engineer", "bi", "open", "officer", "dpo", "portal")
+
+
+def admin_url() -> str:
+    """Address of the database with an administrator's login, used by deployment only."""
+    return settings.required("CITYDATA_DATABASE_URL", "the address of the platform's database")
+
+
+def login(role: str) -> str:
+    """Name of the generated login that is a member of group role `citydata_<role>`."""
+    return f"citydata_{role}_login"
+
+
+def password(role: str) -> str:
+    """Password of the login of `role`."""
+    return settings.required(f"CITYDATA_PASSWORD_{role.upper()}", f"the password of the database login of role {role}")
+
+
+def url(role: str) -> str:
+    """libpq address of the platform's database as the login of `role`."""
+    parts = urlsplit(admin_url())
+    host = parts.hostname or "127.0.0.1"
+    where = f"[{host}]" if ":" in host else host
+    if parts.port:
+        where += f":{parts.port}"
+    return urlunsplit(("postgresql", f"{login(role)}:{quote(password(role), safe='')}@{where}", parts.path, parts.query, ""))
+
+
+def connect(role: str, **options: Any) -> psycopg.Connection[TupleRow]:
+    """Open a connection as the login of `role`; the application name says which step holds it."""
+    options.setdefault("application_name", os.environ.get("CITYDATA_APPLICATION", "citydata"))
+    return psycopg.connect(url(role), **options)
+
+
+def connect_admin(**options: Any) -> psycopg.Connection[TupleRow]:
+    """Open a connection as the administrator."""
+    return psycopg.connect(admin_url(), application_name="citydata deploy", **options)
+
+
+def cleaned(error: BaseException) -> str:
+    """An error's text without values: PostgreSQL puts them into DETAIL, CONTEXT and between quotes.
+
+    Quoted words that are names of our own objects (letters, digits, _ and .) stay readable.
+    """
+    import re  # noqa: PLC0415
+
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        text = error.diag.message_primary
+        where = ".".join(part for part in (error.diag.schema_name, error.diag.table_name, error.diag.column_name) if part)
+        if where:
+            text += f" ({where})"
+    else:
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    text = re.sub(r'invalid input syntax for type (\w+): ".*"', r"invalid input syntax for type \1", text)
+    return re.sub(r'"(?![A-Za-z_][A-Za-z_.]*")[^"]*"', "“…”", text)
