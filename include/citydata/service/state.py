@@ -58,6 +58,7 @@ def _generators() -> dict[str, Callable[[], str]]:
         "CITYDATA_AIRFLOW_DATABASE_PASSWORD": _password,
         "CITYDATA_AIRFLOW_FERNET_KEY": _fernet_key,
         "CITYDATA_AIRFLOW_SECRET_KEY": lambda: secrets.token_hex(32),
+        "CITYDATA_AIRFLOW_JWT_SECRET": lambda: secrets.token_hex(64),
     }
 
 

@@ -1,0 +1,333 @@
+"""Airflow on this machine: configured by the environment only, its four processes, and its REST API.
+
+Nothing here imports Airflow: it runs as a command, and is asked over HTTP.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import requests
+
+from citydata.service.postgres import is_free
+from citydata.service.processes import Daemon
+from citydata.service.state import write_private
+from citydata.settings import ROOT
+
+PREFERRED_PORT = 8080
+ADMIN = "admin"
+DATABASE = "airflow"
+_PARALLEL_TASKS_PER_CORE = 4
+_HEALTHY_SECONDS = 180
+_COMPONENTS = ("scheduler", "dag-processor", "triggerer")
+
+
+class AirflowError(RuntimeError):
+    """Airflow cannot be started or did not do what it was asked; the message says why and where to read on."""
+
+
+class Airflow:
+    """Airflow of the installation in `home`, on the PostgreSQL server of which `server` is an administrator's URL."""
+
+    def __init__(self, home: Path, server: str) -> None:
+        self.home = home
+        self._server = server
+        self._daemons = {name: Daemon(f"airflow-{name}", home) for name in ("api-server", *_COMPONENTS)}
+
+    @property
+    def port(self) -> int:
+        """Port of the UI and API: the preferred one or the next that was free, remembered."""
+        remembered = self.home / "airflow" / "port"
+        if remembered.exists():
+            return int(remembered.read_text(encoding="ascii"))
+        return int(os.environ.get("CITYDATA_AIRFLOW_PORT") or PREFERRED_PORT)
+
+    @property
+    def url(self) -> str:
+        """Address of the UI and API."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_running(self) -> bool:
+        """Whether all its processes run."""
+        return all(daemon.is_running() for daemon in self._daemons.values())
+
+    def running(self) -> dict[str, bool]:
+        """Each process and whether it runs."""
+        return {daemon.name: daemon.is_running() for daemon in self._daemons.values()}
+
+    def start(self, report: Callable[[str], None] = lambda _: None) -> "Api":
+        """Migrate the metadata, make the administrator, start what does not run, wait until all of it is healthy.
+
+        What runs with the present settings is left alone; what runs with others is started again.
+
+        Raises:
+            AirflowError: with the end of the log that tells why.
+        """
+        (self.home / "airflow").mkdir(parents=True, exist_ok=True)
+        self._choose_port()
+        environment = self.environment()
+        commands = self._commands()
+        stale = [name for name, daemon in self._daemons.items() if not daemon.is_running(commands[name], environment)]
+        if stale:
+            self._prepare(environment, report)
+        for name in stale:
+            report(f"starting Airflow's {name}")
+            self._daemons[name].stop()
+            self._daemons[name].start(commands[name], environment, self.home / "airflow")
+        api = Api(self.url, os.environ["CITYDATA_AIRFLOW_ADMIN_PASSWORD"])
+        self._wait_until_healthy(api)
+        return api
+
+    def api(self) -> "Api":
+        """Client of the running API."""
+        return Api(self.url, os.environ["CITYDATA_AIRFLOW_ADMIN_PASSWORD"])
+
+    def stop(self) -> list[str]:
+        """End all its processes, the scheduler first so that nothing new begins. Return the names of those that ran."""
+        order = ("scheduler", "triggerer", "dag-processor", "api-server")
+        return [self._daemons[name].name for name in order if self._daemons[name].stop()]
+
+    def environment(self) -> dict[str, str]:
+        """Environment of every Airflow process and so of every task: Airflow's settings and the platform's."""
+        home = self.home / "airflow"
+        binaries = Path(sys.executable).parent
+        settings = {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": str(_PARALLEL_TASKS_PER_CORE * min(os.cpu_count() or 1, 8)),
+            "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+            "AIRFLOW__CORE__FERNET_KEY": os.environ["CITYDATA_AIRFLOW_FERNET_KEY"],
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database_url(),
+            # Airflow would take asyncpg, which nothing else here needs.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": self._database_url("postgresql+psycopg"),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__SECRET_KEY": os.environ["CITYDATA_AIRFLOW_SECRET_KEY"],
+            "AIRFLOW__API_AUTH__JWT_SECRET": os.environ["CITYDATA_AIRFLOW_JWT_SECRET"],
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs" / "airflow"),
+            "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(self.home / "logs" / "dag-processor"),
+            "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+            # A killed task or scheduler is noticed within a minute, not within five.
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+            # Nothing is told to anybody outside.
+            "DO_NOT_TRACK": "1",
+            "SCARF_ANALYTICS": "false",
+            "GX_ANALYTICS_ENABLED": "False",
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
+            "PYTHONPATH": os.pathsep.join((str(ROOT / "include"), str(ROOT))),
+            "PATH": os.pathsep.join((str(binaries), os.environ.get("PATH", os.defpath))),
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        return {**inherited, **settings, **{n: v for n, v in os.environ.items() if n.startswith("AIRFLOW_CONN_")}}
+
+    def _database_url(self, driver: str = "postgresql+psycopg2") -> str:
+        given = os.environ.get("CITYDATA_AIRFLOW_DATABASE_URL")
+        parts = urlsplit(given or self._server)
+        if given:
+            return urlunsplit(parts._replace(scheme=driver))
+        password = quote(os.environ["CITYDATA_AIRFLOW_DATABASE_PASSWORD"], safe="")
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(scheme=driver, netloc=f"{DATABASE}:{password}@{host}", path=f"/{DATABASE}"))
+
+    def _commands(self) -> dict[str, list[str]]:
+        airflow = [sys.executable, "-m", "airflow"]
+        return {
+            "api-server": [*airflow, "api-server"],
+            # The API server reads the logs from disk; nothing else needs to serve them.
+            "scheduler": [*airflow, "scheduler", "--skip-serve-logs"],
+            "dag-processor": [*airflow, "dag-processor"],
+            "triggerer": [*airflow, "triggerer", "--skip-serve-logs"],
+        }
+
+    def _choose_port(self) -> None:
+        if self._daemons["api-server"].is_running():
+            return
+        for port in range(self.port, self.port + 100):
+            if is_free(port):
+                (self.home / "airflow" / "port").write_text(str(port), encoding="ascii")
+                return
+        raise AirflowError(f"No free port from {self.port} on 127.0.0.1 for Airflow; set CITYDATA_AIRFLOW_PORT.")
+
+    def _prepare(self, environment: Mapping[str, str], report: Callable[[str], None]) -> None:
+        import psycopg  # noqa: PLC0415  # only a start needs it
+        from psycopg import sql  # noqa: PLC0415
+
+        if not os.environ.get("CITYDATA_AIRFLOW_DATABASE_URL"):
+            with psycopg.connect(self._server, autocommit=True) as connection:
+                role, password = sql.Identifier(DATABASE), os.environ["CITYDATA_AIRFLOW_DATABASE_PASSWORD"]
+                exists = connection.execute("select 1 from pg_roles where rolname = %s", (DATABASE,)).fetchone()
+                verb = sql.SQL("alter" if exists else "create")
+                # The verifier is computed here, so that the password itself reaches neither a log nor the server.
+                verifier = connection.pgconn.encrypt_password(password.encode(), DATABASE.encode(), b"scram-sha-256")
+                connection.execute(
+                    sql.SQL("{} role {} login password {}").format(verb, role, sql.Literal(verifier.decode()))
+                )
+                if not connection.execute("select 1 from pg_database where datname = %s", (DATABASE,)).fetchone():
+                    connection.execute(sql.SQL("grant {} to current_user").format(role))
+                    connection.execute(sql.SQL("create database {0} owner {0}").format(role))
+                    connection.execute(sql.SQL("revoke connect on database {} from public").format(role))
+        if self._is_migrated():
+            return
+        report("preparing Airflow's database")
+        self._run(environment, ["db", "migrate"])
+        password = environment["CITYDATA_AIRFLOW_ADMIN_PASSWORD"]
+        self._run(
+            environment,
+            [
+                *("users", "create", "--username", ADMIN, "--role", "Admin", "--firstname", "Platform"),
+                *("--lastname", "Administrator", "--email", "admin@localhost"),
+            ],
+            # Typed, as at a prompt: arguments of a process are there for everybody to read.
+            typed=f"{password}\n{password}\n",
+        )
+        write_private(self.home / "airflow" / "migrated", self._migration_stamp())
+
+    def _migration_stamp(self) -> str:
+        return "\n".join([(ROOT / "requirements.txt").read_text(encoding="utf-8"), self._database_url()])
+
+    def _is_migrated(self) -> bool:
+        import psycopg  # noqa: PLC0415
+
+        stamp = self.home / "airflow" / "migrated"
+        if not stamp.exists() or stamp.read_text(encoding="utf-8") != self._migration_stamp():
+            return False
+        with psycopg.connect(self._database_url("postgresql")) as connection:
+            row = connection.execute("select to_regclass('ab_user') is not null").fetchone()
+            return bool(row and row[0])
+
+    def _run(self, environment: Mapping[str, str], arguments: list[str], typed: str = "") -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=dict(environment),
+            cwd=self.home / "airflow",
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,  # no terminal to ask for a password
+        )
+        if done.returncode:
+            lines = (done.stderr or done.stdout).strip().splitlines()[-15:]
+            raise AirflowError(f"`airflow {' '.join(arguments[:2])}` failed:\n" + "\n".join(lines))
+
+    def _wait_until_healthy(self, api: "Api") -> None:
+        deadline = time.monotonic() + _HEALTHY_SECONDS
+        while True:
+            health = api.health()
+            wanting = [name for name in _COMPONENTS if health.get(name.replace("-", "_")) != "healthy"]
+            if health and not wanting:
+                return
+            for daemon in self._daemons.values():
+                if not daemon.is_running():
+                    raise AirflowError(
+                        f"{daemon.name} ended. The end of {daemon.log}:\n{daemon.tail()}\n"
+                        "See `./citydata doctor`, then `./citydata up` again."
+                    )
+            if time.monotonic() > deadline:
+                daemon = self._daemons[wanting[0] if health else "api-server"]
+                raise AirflowError(
+                    f"{daemon.name} is not healthy after {_HEALTHY_SECONDS} s. "
+                    f"The end of {daemon.log}:\n{daemon.tail()}"
+                )
+            time.sleep(0.5)
+
+
+class Api:
+    """Airflow's REST API v2 as the administrator."""
+
+    def __init__(self, url: str, password: str) -> None:
+        self.url = url
+        self._password = password
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy has no business between us and the loopback
+
+    def health(self) -> dict[str, str]:
+        """Status of each component; empty when the API does not answer."""
+        try:
+            answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10)
+            answer.raise_for_status()
+            return {name: state["status"] for name, state in answer.json().items() if state.get("status")}
+        except (requests.RequestException, ValueError):
+            return {}
+
+    def dags(self) -> list[str]:
+        """Names of the DAGs that Airflow knows."""
+        return [dag["dag_id"] for dag in self._get("dags", limit=100)["dags"]]
+
+    def import_errors(self) -> dict[str, str]:
+        """DAG files that could not be read, and the last line of each reason."""
+        errors = self._get("importErrors")["import_errors"]
+        return {error["filename"]: error["stack_trace"].strip().splitlines()[-1] for error in errors}
+
+    def wait_for_dags(self, names: list[str], seconds: float = 120) -> None:
+        """Wait until the DAG processor has read all `names`.
+
+        Raises:
+            AirflowError: they did not appear; with the import errors, which are the usual reason.
+        """
+        deadline = time.monotonic() + seconds
+        while missing := sorted(set(names) - set(self.dags())):
+            if time.monotonic() > deadline:
+                errors = "".join(f"\n  {file}: {reason}" for file, reason in self.import_errors().items())
+                raise AirflowError(
+                    f"Airflow does not know the DAGs {', '.join(missing)} after {seconds:.0f} s.{errors}"
+                )
+            time.sleep(1)
+
+    def trigger(self, dag: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run of `dag` now and return its run id."""
+        return self._request("POST", f"dags/{dag}/dagRuns", json={"logical_date": None, "conf": dict(conf or {})})[
+            "dag_run_id"
+        ]
+
+    def runs(self, dag: str, limit: int = 10) -> list[dict[str, Any]]:
+        """Latest runs of `dag`, newest first."""
+        return self._get(f"dags/{dag}/dagRuns", order_by="-run_after", limit=limit)["dag_runs"]
+
+    def run(self, dag: str, run: str) -> dict[str, Any]:
+        """One run of `dag`."""
+        return self._get(f"dags/{dag}/dagRuns/{quote(run, safe='')}")
+
+    def tasks(self, dag: str, run: str) -> list[dict[str, Any]]:
+        """Task instances of one run."""
+        return self._get(f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances", limit=100)["task_instances"]
+
+    def _get(self, path: str, **parameters: Any) -> Any:
+        return self._request("GET", path, params=parameters)
+
+    def _request(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            if "Authorization" not in self._session.headers:
+                self._log_in()
+            answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **arguments)
+            if answer.status_code == 401:  # the token lives a day; a server that was set up anew refuses it earlier
+                self._log_in()
+                answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **arguments)
+        except requests.RequestException as error:
+            raise AirflowError(
+                f"Airflow does not answer at {self.url} ({type(error).__name__}); see `./citydata status`."
+            ) from error
+        if not answer.ok:
+            raise AirflowError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:300]}")
+        return answer.json()
+
+    def _log_in(self) -> None:
+        answer = self._session.post(
+            f"{self.url}/auth/token", json={"username": ADMIN, "password": self._password}, timeout=30
+        )
+        if not answer.ok:
+            raise AirflowError(f"Airflow does not accept the login {ADMIN} ({answer.status_code}) at {self.url}.")
+        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
