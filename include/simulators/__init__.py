@@ -3,7 +3,7 @@
 Everything is a function of a seed, a scale and a day. Day 0 is `DAY_ZERO`; each later day adds what a real day brings:
 new, changed, corrected, deleted, late and broken rows. Scale 1 has about 1,500 employees, 400 suppliers and 12,000
 invoice lines a year. Companies have business ids from the unassigned nines, people identity codes with an individual
-number in 900–999, which is never given to anybody.
+number in 900 to 999, which is never given to anybody.
 """
 
 from __future__ import annotations

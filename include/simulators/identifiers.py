@@ -29,7 +29,7 @@ def check_character(birth: date, individual: int) -> str:
 def identity_code(birth: date, individual: int, sign: str) -> str:
     """An identity code; ValueError when the individual number could belong to a living person."""
     if individual not in TEMPORARY_INDIVIDUAL_NUMBERS:
-        raise ValueError("synthetic people have individual numbers 900–999 only")
+        raise ValueError("synthetic people have individual numbers 900 to 999 only")
     return f"{birth:%d%m%y}{sign}{individual:03d}{check_character(birth, individual)}"
 
 

@@ -25,6 +25,8 @@ from simulators import DAY_ZERO, date_of, random_for, scaled, town
 CLOSED_YEARS = 2
 NEW_ACCOUNT = ("4345", "Laskutus- ja perintäpalvelut")
 LINES_A_YEAR = 12_000
+NOT_KNOWN = "\N{EN DASH}"
+"""Real organisation lists carry this name for what has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,7 @@ class _Buyer:
         )
         self.units = {sector: [unit for unit in town.UNITS if unit.sector == sector] for sector in town.SECTORS}
 
-    def voucher(
-        self, books: Books, year: int, month: str, lines: int, entered_on: int, cost_centre_known: bool = True
-    ) -> list[Line]:
+    def voucher(self, books: Books, month: str, *, year: int, lines: int = 1, unit_known: bool = True) -> list[Line]:
         rng = self.rng
         number = books.vouchers_of_year[year] = books.vouchers_of_year.get(year, 0) + 1
         supplier = rng.choices(self.suppliers, cum_weights=self.weights)[0]
@@ -105,11 +105,11 @@ class _Buyer:
                     name,
                     supplier.business_id or "",
                     supplier.municipality,
-                    unit.board if cost_centre_known else "",
-                    unit.result_area if cost_centre_known else "",
+                    unit.board if unit_known else "",
+                    unit.result_area if unit_known else "",
                     unit.cost_centre,
                     cents,
-                    entered_on,
+                    books.day,
                 )
             )
         return drawn
@@ -134,7 +134,7 @@ def _opening_year(books: Books, seed: int, scale: float, year: int) -> list[Line
         if number < vouchers * 0.003:
             month = f"{year - 1}-12"  # booked in January for December, in the next fiscal year
         count = rng.choices((1, 2, 3, 4, 7), (72, 16, 6, 4, 2))[0]
-        drawn = buyer.voucher(books, year, month, count, 0, cost_centre_known=rng.random() >= 0.03)
+        drawn = buyer.voucher(books, month, year=year, lines=count, unit_known=rng.random() >= 0.03)
         if rng.random() < 0.004:
             drawn.append(drawn[0])
         lines += drawn
@@ -197,14 +197,14 @@ def _change_lines(books: Books, seed: int, scale: float) -> None:
         ]
     for _ in range(scaled(24, scale, minimum=5)):
         count = rng.choices((1, 2, 3, 5), (70, 18, 8, 4))[0]
-        current += buyer.voucher(books, year, month, count, books.day, cost_centre_known=rng.random() >= 0.03)
-    twice = buyer.voucher(books, year, month, 1, books.day)
+        current += buyer.voucher(books, month, year=year, lines=count, unit_known=rng.random() >= 0.03)
+    twice = buyer.voucher(books, month, year=year)
     current += twice + twice
     late_year, late_month = _month_before(today)
     for _ in range(scaled(1.5, scale)):
-        books.lines[late_year] += buyer.voucher(books, late_year, late_month, 1, books.day)
+        books.lines[late_year] += buyer.voucher(books, late_month, year=late_year)
     if books.day >= 2:
-        drawn = buyer.voucher(books, year, month, 1, books.day)[0]
+        drawn = buyer.voucher(books, month, year=year)[0]
         current.append(replace(drawn, account=NEW_ACCOUNT[0], account_name=NEW_ACCOUNT[1]))
     books.changed_years = {year, older_year, late_year}
     if books.day % 7 == 3:
@@ -249,9 +249,8 @@ def _change_registers(books: Books, seed: int, scale: float) -> None:
 @lru_cache(maxsize=4)
 def _opening(seed: int, scale: float) -> Books:
     books = Books(day=0, suppliers=town.suppliers(seed, scale), accounts=dict(town.ACCOUNTS))
-    # Real organisation lists carry the dash that stands for "not known".
-    books.boards = sorted({unit.board for unit in town.UNITS}) + ["–"]
-    books.result_areas = sorted({unit.result_area for unit in town.UNITS}) + ["–"]
+    books.boards = [*sorted({unit.board for unit in town.UNITS}), NOT_KNOWN]
+    books.result_areas = [*sorted({unit.result_area for unit in town.UNITS}), NOT_KNOWN]
     for year in range(DAY_ZERO.year - CLOSED_YEARS, DAY_ZERO.year + 1):
         books.lines[year] = _opening_year(books, seed, scale, year)
         books.changed_years.add(year)
