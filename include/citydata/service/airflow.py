@@ -130,8 +130,15 @@ class Airflow:
             "PYTHONPATH": os.pathsep.join((str(ROOT / "include"), str(ROOT))),
             "PATH": os.pathsep.join((str(binaries), os.environ.get("PATH", os.defpath))),
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-        return {**inherited, **settings, **{n: v for n, v in os.environ.items() if n.startswith("AIRFLOW_CONN_")}}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRFLOW_", "CITYDATA_AIRFLOW_")) or name.startswith("AIRFLOW_CONN_")
+        }
+        # Tasks log in as their step's role: where the database is they must know, its administrator they must not.
+        warehouse = urlsplit(inherited["CITYDATA_DATABASE_URL"])
+        address = urlunsplit(warehouse._replace(netloc=warehouse.netloc.rpartition("@")[2]))
+        return {**inherited, **settings, "CITYDATA_DATABASE_URL": address}
 
     def _database_url(self, driver: str = "postgresql+psycopg2") -> str:
         given = os.environ.get("CITYDATA_AIRFLOW_DATABASE_URL")

@@ -225,6 +225,7 @@ class Cluster:
                 cwd=cwd or self.directory,
                 env={"PATH": os.defpath, "TZ": "UTC", "LC_ALL": "C"},
                 check=False,
+                start_new_session=True,  # Ctrl-C is for us, not for a server that is just starting
                 **identity,
             )
             out.seek(0)

@@ -54,6 +54,7 @@ def _generators() -> dict[str, Callable[[], str]]:
         **{f"CITYDATA_PASSWORD_{login.upper()}": _password for login in (*LOGINS, *reporting)},
         "CITYDATA_PSEUDONYM_KEY": lambda: f"k1:{secrets.token_hex(32)}",
         "CITYDATA_ARCHIVE_KEY": _archive_key,
+        "CITYDATA_SOURCE_HR_PASSWORD": _password,
         "CITYDATA_AIRFLOW_ADMIN_PASSWORD": _password,
         "CITYDATA_AIRFLOW_DATABASE_PASSWORD": _password,
         "CITYDATA_AIRFLOW_FERNET_KEY": _fernet_key,
@@ -103,8 +104,8 @@ def enter(directory: Path | None = None) -> Path:
     What the environment already holds wins, so that a server's own secret store can provide any of them.
     """
     directory = directory or home()
-    for path in (directory, directory / "logs", directory / "run", directory / "drop", directory / "archive"):
-        path.mkdir(parents=True, exist_ok=True)
+    for name in ("logs", "run", "drop", "archive", "airflow"):
+        (directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ.setdefault("CITYDATA_HOME", str(directory))
     for name, value in read_secrets(directory).items():
         os.environ.setdefault(name, value)

@@ -1,0 +1,296 @@
+"""The command line: `./citydata up`, `status`, `run` and the rest.
+
+Exit codes: 0 done and well; 1 failure; 2 wrong usage; 3 done, but something is held, late or stale and waits for a
+person; 130 interrupted.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from citydata.settings import ROOT
+
+EXIT_CODES = "Exit codes: 0 well, 1 failure, 2 wrong usage, 3 something is held, late or stale, 130 interrupted."
+
+app = typer.Typer(
+    name="citydata",
+    help=f"The city's data platform.\n\n{EXIT_CODES}",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # values of rows must not reach a screen or a log
+    add_completion=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+def main() -> None:
+    """Entry point: errors that the platform foresees become one sentence and exit code 1."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a supervisor as by Ctrl-C
+    try:
+        app(prog_name="./citydata")
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Say errors of the platform and of the database in a sentence, without values and without a traceback."""
+    import psycopg
+
+    from citydata import contract, database, deploy
+    from citydata.service import airflow, inputs, installation, postgres
+    from citydata.settings import SettingMissing
+
+    foreseen = (
+        airflow.AirflowError,
+        contract.ContractError,
+        deploy.DeploymentError,
+        inputs.InputError,
+        installation.InstallationError,
+        postgres.ClusterError,
+        SettingMissing,
+    )
+    try:
+        yield
+    except foreseen as error:
+        _fail(str(error))
+    except psycopg.Error as error:
+        _fail(f"The database says: {database.cleaned(error)}. Is it running? `./citydata status`")
+
+
+def _fail(text: str, code: int = 1) -> NoReturn:
+    typer.secho(text, fg="red", err=True)
+    raise typer.Exit(code)
+
+
+def _installation(*, made: bool = True) -> Any:
+    from citydata.service.installation import Installation
+
+    installation = Installation()
+    if made and not installation.exists:
+        _fail(f"There is no installation in {installation.home} yet: `./citydata up` makes it.")
+    installation.enter()
+    return installation
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, default=str, ensure_ascii=False, indent=1))
+
+
+@app.command()
+def up(
+    input: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML manifest that names, for each dataset it lists, the real file to read in place of the synthetic "
+            "source: `inputs: {finance.suppliers: {file: PATH}}`. ${NAME:-default} is replaced; see "
+            "tests/real_input.yaml.",
+        ),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1000, help="Size of the synthetic town; 1 has about 1,500 employees. [default: 1]"),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Start everything, run the main job from the sources to released marts, leave the servers running.
+
+    Again, it finds what is done and changes nothing. With CITYDATA_DATABASE_URL the warehouse is on that server
+    (PostgreSQL 17 or newer). Its login needs CREATE on that database (UTF-8, the platform's own), CREATEROLE, and
+    CREATEDB for Airflow's database unless CITYDATA_AIRFLOW_DATABASE_URL names one; `./citydata doctor` checks them.
+
+    Ports: CITYDATA_POSTGRES_PORT (5460), CITYDATA_AIRFLOW_PORT (8080); the next free one when taken. State and secrets:
+    CITYDATA_HOME. A real HR system in place of the synthetic one: CITYDATA_SOURCE_HR.
+
+    Exit codes: 0 released, 1 failure, 2 wrong usage, 3 released but something is held or stale, 130 interrupted.
+    """
+    from citydata.service.display import Progress, console, summary
+    from citydata.service.up import up as bring_up
+
+    installation = _installation(made=False)
+    with _explained(), Progress(console(to_stderr=json_)).shown() as progress:
+        outcome = bring_up(installation, manifest=input, scale=scale, report=progress.report, watch=progress.watch)
+    _conclude(installation, outcome, summary, json_)
+
+
+def _conclude(installation: Any, outcome: Any, summary: Any, json_: bool) -> None:
+    from citydata import database
+    from citydata.service.airflow import ADMIN
+    from citydata.service.display import console
+
+    addresses = {
+        "airflow": installation.airflow.url,
+        "airflow_login": ADMIN,
+        "airflow_password": os.environ["CITYDATA_AIRFLOW_ADMIN_PASSWORD"],
+        "database_for_bi": database.url("bi"),
+    }
+    stale = outcome.build.stale_groups if outcome.build else {}
+    code = 1 if outcome.failures else 3 if outcome.held or stale else 0
+    if json_:
+        _print_json(
+            {
+                "worked": outcome.worked,
+                "datasets": [vars(item) for item in outcome.datasets],
+                "stale_groups": stale,
+                "failures": [vars(item) for item in outcome.failures],
+                "addresses": addresses,
+                "exit_code": code,
+            }
+        )
+        raise typer.Exit(code)
+    screen = console()
+    if outcome.worked:
+        screen.print(summary(outcome))
+    for failure in outcome.failures:
+        screen.print(f"[red]failed[/] {failure.dag}, task {failure.task}: {failure.link}", soft_wrap=True)
+    for group, reason in stale.items():
+        screen.print(f"[yellow]stale[/] group {group}: {reason}", soft_wrap=True)
+    screen.print(
+        f"Airflow   {addresses['airflow']}   login {ADMIN}, password {addresses['airflow_password']}",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    screen.print(f"Database  {addresses['database_for_bi']}   (BI login)", highlight=False, soft_wrap=True)
+    if code:
+        screen.print("Something wants attention: ./citydata status", highlight=False)
+    raise typer.Exit(code)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def test(context: typer.Context) -> None:
+    """Run the tests; arguments go to pytest, paths are relative to the repository."""
+    # The tests make databases of their own: what this machine's installation is called must not reach them.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CITYDATA_", "AIRFLOW_"))}
+    if "CITYDATA_REAL_DATA" in os.environ:
+        environment["CITYDATA_REAL_DATA"] = os.environ["CITYDATA_REAL_DATA"]
+    command = [sys.executable, "-m", "pytest", *context.args]
+    raise typer.Exit(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)
+
+
+@app.command()
+def status(
+    batches: Annotated[int, typer.Option(min=0, help="How many of the latest batches to list.")] = 10,
+    json_: Json = False,
+) -> None:
+    """What runs, what is late, held or failed and why, with the next command to type; the latest batches.
+
+    Exit codes: 0 all is well, 1 something does not run or failed, 3 something is held, late or stale.
+    """
+    from citydata.service.display import console, status_view
+    from citydata.service.status import status as look
+
+    installation = _installation(made=False)
+    with _explained():
+        found = look(installation, batches=batches)
+    if json_:
+        _print_json(found.as_json())
+    elif not installation.exists:
+        typer.echo(f"There is no installation in {installation.home} yet: `./citydata up` makes it.")
+    else:
+        console().print(status_view(found))
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def down() -> None:
+    """Stop everything that `up` started; data stays."""
+    installation = _installation()
+    with _explained(), installation.locked():
+        stopped = installation.stop()
+    typer.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@app.command()
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Stop everything and delete the installation: database, archives, dropped files, logs and secrets.
+
+    A database that CITYDATA_DATABASE_URL names is not touched.
+    """
+    installation = _installation()
+    if not yes:
+        typer.confirm(
+            f"Delete {installation.home} with all data, archives and secrets? Archives of personal data cannot be "
+            "read again without these secrets",
+            abort=True,
+        )
+    with _explained(), installation.locked():
+        installation.remove()
+    typer.echo(f"deleted {installation.home}")
+
+
+@app.command()
+def deploy() -> None:
+    """Bring the database to this version: migrations, roles, tables and grants from contracts.
+
+    Again, it changes nothing.
+    """
+    from citydata.deploy import deploy as bring
+
+    _installation()
+    with _explained():
+        for change in bring() or ["nothing to change"]:
+            typer.echo(change)
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """Check the machine, the state directory, contracts, and the database with the rights that it needs.
+
+    Exit codes: 0 nothing hinders, 1 a problem.
+    """
+    from citydata.service.display import checks_table, console
+    from citydata.service.doctor import examine
+
+    installation = _installation(made=False)
+    with _explained():
+        checks = examine(installation)
+    if json_:
+        _print_json([vars(check) for check in checks])
+    else:
+        console().print(checks_table(checks))
+    raise typer.Exit(int(any(check.outcome == "problem" for check in checks)))
+
+
+@app.command()
+def simulate(
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days to go on.")] = 1,
+    work: Annotated[bool, typer.Option("--work/--no-work", help="Run the main job after each day.")] = True,
+    json_: Json = False,
+) -> None:
+    """Move the synthetic sources to the next day: new, changed, corrected, deleted, late and broken rows.
+
+    Exit codes: as `up`.
+    """
+    from dataclasses import replace
+
+    from citydata.service.display import Progress, console, summary
+    from citydata.service.simulation import Simulation
+    from citydata.service.up import simulate as bring
+    from citydata.service.up import work as run_main_job
+
+    installation = _installation()
+    with _explained(), Progress(console(to_stderr=json_)).shown() as progress, installation.locked():
+        town = Simulation(installation.home).town
+        if town is None:
+            _fail("There is no synthetic town yet: `./citydata up` makes it.")
+        for _ in range(days):
+            town = replace(town, day=town.day + 1)
+            progress.report(f"day {town.day}: {', '.join(bring(installation, town, {})) or 'nothing new'}")
+            if work:
+                outcome = run_main_job(
+                    installation.airflow.api(), report=progress.report, watch=progress.watch, news=True
+                )
+    if work:
+        _conclude(installation, outcome, summary, json_)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""How the service shows itself in a terminal; plain lines where there is none."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from citydata.service.doctor import Check
+from citydata.service.progress import BuildProgress, DatasetProgress
+from citydata.service.status import Status
+from citydata.service.up import Outcome
+
+COLOURS = {
+    "published": "green",
+    "released": "green",
+    "ok": "green",
+    "held": "yellow",
+    "late": "yellow",
+    "stale": "yellow",
+    "note": "yellow",
+    "failed": "red",
+    "problem": "red",
+}
+
+
+def _coloured(word: str) -> Text:
+    return Text(word, style=COLOURS.get(word, ""))
+
+
+def _count(rows: int) -> str:
+    return f"{rows:,}".replace(",", "\u202f") if rows else "·"
+
+
+class Progress:
+    """Steps as lines; progress as a live table on a terminal, as a line for each change of step elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._seen: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator["Progress"]:
+        """While it is shown."""
+        try:
+            yield self
+        finally:
+            if self._live:
+                self._live.stop()
+
+    def report(self, text: str) -> None:
+        """A step in a few words."""
+        self._console.print(text, highlight=False)
+
+    def watch(self, datasets: list[DatasetProgress], build: BuildProgress | None) -> None:
+        """The state of the work now."""
+        if self._console.is_terminal:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False)
+                self._live.start()
+            self._live.update(_progress_table(datasets, build), refresh=True)
+            return
+        steps = {item.dataset: (item.step, item.extracted, item.seconds) for item in datasets}
+        if build:
+            steps["warehouse"] = (build.step, build.rows, build.seconds)
+        for subject, (step, rows, seconds) in steps.items():
+            if self._seen.get(subject, "waiting") != step:
+                self._console.print(f"{subject}: {step}, {rows} rows, {seconds:.1f} s", highlight=False)
+                self._seen[subject] = step
+
+
+def _progress_table(datasets: list[DatasetProgress], build: BuildProgress | None) -> Table:
+    table = Table("system", "dataset", "step")
+    table.add_column("rows", justify="right")
+    table.add_column("seconds", justify="right")
+    system = ""
+    for item in datasets:
+        shown = "" if item.system == system else item.system
+        system = item.system
+        table.add_row(
+            shown, item.dataset.partition(".")[2], _coloured(item.step), _count(item.extracted), f"{item.seconds:.1f}"
+        )
+    if build:
+        table.add_row("warehouse", "", _coloured(build.step), _count(build.rows), f"{build.seconds:.1f}")
+    return table
+
+
+def summary(outcome: Outcome) -> Table:
+    """What happened to each dataset."""
+    table = Table("dataset", "state")
+    for heading in ("extracted", "inserted", "changed", "closed", "quarantined", "held"):
+        table.add_column(heading, justify="right")
+    for item in outcome.datasets:
+        counts = (item.extracted, item.inserted, item.changed, item.closed, item.quarantined, item.held)
+        table.add_row(item.dataset, _coloured(item.step), *map(_count, counts))
+    return table
+
+
+def status_view(status: Status) -> Group:
+    """What runs, what wants attention, the latest batches."""
+    services = Table("service", "")
+    for name, runs in status.services.items():
+        services.add_row(name, Text("running", style="green") if runs else Text("not running", style="red"))
+    parts: list[Table | Text] = [services]
+    for name, address in status.addresses.items():
+        parts.append(Text(f"{name}: {address}", overflow="fold"))
+    if status.findings:
+        findings = Table("", "cause", "what", "next")
+        for finding in status.findings:
+            findings.add_row(
+                _coloured(finding.kind), Text(finding.cause), Text("\n".join(finding.subjects)), Text(finding.command)
+            )
+        parts.append(findings)
+    if status.batches:
+        parts.append(rows_table(status.batches))
+    return Group(*parts)
+
+
+def rows_table(rows: list[dict[str, object]]) -> Table:
+    """Rows of the ledger, their names as headings."""
+    table = Table(*(name.replace("_", " ") for name in rows[0]))
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    return table
+
+
+def _cell(value: object) -> Text:
+    if value is None:
+        return Text("")
+    if hasattr(value, "strftime"):
+        return Text(f"{value:%Y-%m-%d %H:%M:%S}")
+    if isinstance(value, list):
+        return Text(", ".join(map(str, value)))
+    return _coloured(str(value))
+
+
+def checks_table(checks: list[Check]) -> Table:
+    """What the doctor found."""
+    table = Table("", "subject", "found", "advice")
+    for check in checks:
+        table.add_row(_coloured(check.outcome), Text(check.subject), Text(check.text), Text(check.advice))
+    return table
+
+
+def console(*, to_stderr: bool = False) -> Console:
+    """A console that writes lines of full length into files and pipes, where nothing wraps them."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 200)

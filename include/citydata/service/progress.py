@@ -1,0 +1,121 @@
+"""What the ledger says about work that is going on or was done: read from `ops`, for people."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from citydata import contract
+
+STEPS = {
+    "extracting": "extract",
+    "sealed": "land",
+    "landed": "audit",
+    "audited": "publish",
+    "published": "published",
+    "held": "held",
+    "rejected": "rejected",
+    "superseded": "superseded",
+    "failed": "failed",
+}
+"""The step that a batch in each state is in, or how it ended."""
+
+_BATCHES = """
+    select dataset, (array_agg(state order by batch_id desc))[1],
+           sum(extracted)::bigint, sum(inserted)::bigint, sum(changed)::bigint, sum(closed)::bigint,
+           sum(quarantined)::bigint, sum(held)::bigint, count(*),
+           extract(epoch from max(case when state in ('extracting', 'sealed', 'landed', 'audited')
+                                  then clock_timestamp()
+                                  else greatest(sealed_at, landed_at, audited_at, published_at, started_at) end)
+                              - min(started_at))::float8
+    from ops.batch
+    where greatest(started_at, sealed_at, landed_at, audited_at, published_at, decided_at) >= %s
+    group by dataset
+"""
+
+
+@dataclass(frozen=True)
+class DatasetProgress:
+    """What the batches of a dataset did since a moment: `step` of the latest one, rows of all of them."""
+
+    dataset: str
+    step: str
+    extracted: int = 0
+    inserted: int = 0
+    changed: int = 0
+    closed: int = 0
+    quarantined: int = 0
+    held: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+
+    @property
+    def system(self) -> str:
+        """The source system."""
+        return self.dataset.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class BuildProgress:
+    """The latest build since a moment and, when there is one, its release. `rows` were written by the release."""
+
+    step: str
+    rows: int
+    seconds: float
+    stale_groups: dict[str, str]
+
+
+def now(connection: psycopg.Connection[Any]) -> datetime:
+    """The database's clock, which the ledger is written by."""
+    row = connection.execute("select clock_timestamp()").fetchone()
+    assert row is not None  # noqa: S101  # a select without a table has one row
+    return row[0]
+
+
+def datasets(connection: psycopg.Connection[Any], since: datetime) -> list[DatasetProgress]:
+    """Progress of every dataset that has a contract; those without a batch since then are waiting."""
+    found = {row[0]: DatasetProgress(row[0], STEPS[row[1]], *row[2:]) for row in connection.execute(_BATCHES, (since,))}
+    return [found.get(name) or DatasetProgress(name, "waiting") for name in contract.load_each()[0]]
+
+
+def build(connection: psycopg.Connection[Any], since: datetime) -> BuildProgress | None:
+    """The latest build that started since then."""
+    row = connection.execute(
+        """
+        select b.state, r.release_id,
+               (select coalesce(sum(inserted + updated + deleted), 0)::bigint
+                from ops.release_change where release_id = r.release_id),
+               extract(epoch from coalesce(r.released_at, b.finished_at, clock_timestamp()) - b.started_at)::float8
+        from ops.build b left join ops.release r using (build_id)
+        where b.started_at >= %s order by b.build_id desc, r.release_id desc limit 1
+        """,
+        (since,),
+    ).fetchone()
+    if row is None:
+        return None
+    state, release, rows, seconds = row
+    step = "released" if release else {"building": "build", "built": "release", "failed": "failed"}[state]
+    stale = connection.execute(
+        "select group_name, coalesce(reason, '') from ops.release_group where release_id = %s and state = 'stale'",
+        (release,),
+    )
+    return BuildProgress(step, rows, seconds, dict(stale.fetchall()))
+
+
+def unreleased(connection: psycopg.Connection[Any]) -> list[str]:
+    """Datasets of which something is published that no release has taken in yet."""
+    rows = connection.execute(
+        """
+        select dataset from ops.batch where state = 'published' group by dataset
+        having max(batch_id) > coalesce(
+            (select max(h.batch_id) from ops.release_horizon h where h.dataset = batch.dataset), 0)
+        order by dataset
+        """
+    )
+    return [row[0] for row in rows]
+
+
+def has_release(connection: psycopg.Connection[Any]) -> bool:
+    """Whether anything was ever released."""
+    return connection.execute("select 1 from ops.release limit 1").fetchone() is not None

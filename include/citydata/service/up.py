@@ -1,0 +1,183 @@
+"""`up`: from nothing to released marts and running servers; again, it finds everything done.
+
+Every step can be repeated. An interruption stops what this call started and nothing else.
+"""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from citydata import contract, database, deploy, settings
+from citydata.service import inputs, progress
+from citydata.service.airflow import Api
+from citydata.service.installation import Installation
+from citydata.service.progress import BuildProgress, DatasetProgress
+from citydata.service.simulation import Simulation, Town
+
+BUILD = "build_warehouse"
+ACTIVE = ("queued", "running")
+_POLL_SECONDS = 1.0
+_GRACE_SECONDS = 90.0
+"""How long an asset event may take to become a run of the build."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed in the scheduler."""
+
+    dag: str
+    task: str
+    link: str
+
+
+@dataclass
+class Outcome:
+    """What a pass of the main job did. `worked` is False when there was nothing to do."""
+
+    worked: bool
+    datasets: list[DatasetProgress]
+    build: BuildProgress | None = None
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def held(self) -> list[str]:
+        """Datasets with a held batch."""
+        return [item.dataset for item in self.datasets if item.step == "held"]
+
+
+Watch = Callable[[list[DatasetProgress], BuildProgress | None], None]
+
+
+def up(
+    installation: Installation,
+    *,
+    manifest: Path | None = None,
+    scale: float | None = None,
+    report: Callable[[str], None],
+    watch: Watch,
+) -> Outcome:
+    """Start everything, bring the sources' data through to released marts, and leave the servers running.
+
+    Args:
+        installation: which one.
+        manifest: names real files to read in place of the synthetic ones.
+        scale: size of the synthetic town, when it is made now.
+        report: is told each step in a few words.
+        watch: is given the progress of datasets and build about every second.
+    """
+    given = inputs.read(manifest) if manifest else {}
+    with installation.locked(), _undone_when_interrupted(installation) as started:
+        installation.make()
+        simulation = Simulation(installation.home)
+        town = simulation.choose(scale)
+        report("starting PostgreSQL")
+        if installation.needs_cluster and not installation.cluster.is_running():
+            started.append(installation.cluster.stop)
+        installation.start_database()
+        report("bringing the database to this version")
+        for change in deploy.deploy():
+            report(f"  {change}")
+        news = simulate(installation, town, given)
+        for text in news:
+            report(f"  {text}")
+        if not installation.airflow.is_running():
+            started.append(installation.airflow.stop)
+        api = installation.airflow.start(report)
+        return work(api, report=report, watch=watch, news=bool(news))
+
+
+def simulate(installation: Installation, town: Town, given: Mapping[str, Path]) -> list[str]:
+    """Bring the source systems to the town's day and drop the `given` files; return what was new, in words."""
+    drop = settings.drop_directory()
+    simulation = Simulation(installation.home)
+    replaced = {*town.replaced, *given}
+    finance = [name for name in contract.load_all() if name.startswith("finance.") and name not in replaced]
+    hr = None
+    if installation.simulates_hr:
+        hr = (installation.cluster.url(), settings.required("CITYDATA_SOURCE_HR_PASSWORD", "the HR reader's password"))
+    news = simulation.bring(
+        replace(town, replaced=tuple(sorted(replaced))),
+        drop=drop,
+        finance=[name.partition(".")[2] for name in finance],
+        hr=hr,
+    )
+    return news + [f"file {path.name} for {name}" for name, path in given.items() if inputs.drop(name, path, drop)]
+
+
+def work(api: Api, *, report: Callable[[str], None], watch: Watch, news: bool) -> Outcome:
+    """Run the extracts and wait for the build that follows; do nothing when everything is released and no news came."""
+    with database.connect("engineer", autocommit=True) as connection:
+        since = progress.now(connection)
+        if not news and progress.has_release(connection) and not progress.unreleased(connection):
+            report("nothing new: everything that was published is released")
+            return Outcome(False, progress.datasets(connection, since))
+        systems = sorted({entry.system for entry in contract.load_each()[0].values()})
+        report("waiting for the DAGs")
+        api.wait_for_dags([*(f"extract_{system}" for system in systems), BUILD])
+        earlier = {run["dag_run_id"] for run in api.runs(BUILD, 50)}
+        extracts = {f"extract_{system}": api.trigger(f"extract_{system}") for system in systems}
+        report(f"running {', '.join(extracts)}, then {BUILD}")
+        return _wait(api, connection, since=since, extracts=extracts, earlier=earlier, watch=watch)
+
+
+def _wait(
+    api: Api,
+    connection: psycopg.Connection[Any],
+    *,
+    since: datetime,
+    extracts: Mapping[str, str],
+    earlier: set[str],
+    watch: Watch,
+) -> Outcome:
+    idle_since: float | None = None
+    while True:
+        datasets, build = progress.datasets(connection, since), progress.build(connection, since)
+        watch(datasets, build)
+        runs = [(dag, api.run(dag, run)) for dag, run in extracts.items()]
+        builds = [run for run in api.runs(BUILD, 50) if run["dag_run_id"] not in earlier]
+        if any(run["state"] in ACTIVE for _, run in runs) or any(run["state"] in ACTIVE for run in builds):
+            idle_since = None
+        else:
+            idle_since = idle_since or time.monotonic()
+            waiting = progress.unreleased(connection)
+            # A build that failed or left a group stale leaves its datasets unreleased: waiting would not help.
+            if not waiting or builds or time.monotonic() - idle_since > _GRACE_SECONDS:
+                failures = [
+                    failure
+                    for dag, run in [*runs, *((BUILD, run) for run in builds[:1])]
+                    if run["state"] == "failed"
+                    for failure in _failures(api, dag, run["dag_run_id"])
+                ]
+                if waiting and not builds:
+                    failures.append(Failure(BUILD, "(no run began)", f"{api.url}/dags/{BUILD}"))
+                datasets, build = progress.datasets(connection, since), progress.build(connection, since)
+                watch(datasets, build)
+                return Outcome(True, datasets, build, failures)
+        time.sleep(_POLL_SECONDS)
+
+
+def _failures(api: Api, dag: str, run: str) -> list[Failure]:
+    return [
+        Failure(dag, task["task_id"], f"{api.url}/dags/{dag}/runs/{run}/tasks/{task['task_id']}")
+        for task in api.tasks(dag, run)
+        if task["state"] == "failed"
+    ]
+
+
+@contextlib.contextmanager
+def _undone_when_interrupted(installation: Installation) -> Iterator[list[Callable[[], Any]]]:
+    started: list[Callable[[], Any]] = []
+    try:
+        yield started
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not leave half of it running
+        for stop in reversed(started):
+            stop()
+        raise
