@@ -1,0 +1,78 @@
+"""`python -m simulators`: run one source system of the synthetic Porvoo by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulators import finance_files, hr_database, ledger, porvoo_layout
+
+app = typer.Typer(help="The source systems of a synthetic Porvoo.", no_args_is_help=True, add_completion=False)
+
+Seed = Annotated[int, typer.Option(help="Another seed is another town.")]
+Scale = Annotated[float, typer.Option(min=0.001, help="1 is about 1,500 employees and 12,000 invoice lines a year.")]
+Day = Annotated[int, typer.Option(min=0, help="The simulated day; 0 is the first.")]
+Dataset = Annotated[
+    list[str] | None, typer.Option(help=f"One of {', '.join(finance_files.DATASETS)}; all when not given.")
+]
+
+
+@app.command()
+def finance(
+    directory: Path,
+    *,
+    seed: Seed = 1,
+    scale: Scale = 1.0,
+    day: Day = 0,
+    dataset: Dataset = None,
+    faults: Annotated[bool, typer.Option(help="Break a few rows.")] = True,
+    own_layout: Annotated[bool, typer.Option(help="The last closed year in the city's own published layout.")] = False,
+) -> None:
+    """Drop the financial system's files of a day into DIRECTORY."""
+    if own_layout:
+        written = [porvoo_layout.write(directory, seed=seed, scale=scale)]
+    else:
+        try:
+            written = finance_files.drop(directory, seed=seed, scale=scale, day=day, datasets=dataset, faults=faults)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    for path in written:
+        typer.echo(path)
+
+
+@app.command()
+def hr(
+    *,
+    admin_url: Annotated[str, typer.Argument(envvar="CITYDATA_DATABASE_URL", help="A server's administrator.")],
+    password: Annotated[str, typer.Option(envvar="SIMULATORS_HR_PASSWORD", prompt=True, hide_input=True)],
+    seed: Seed = 1,
+    scale: Scale = 1.0,
+    day: Day = 0,
+) -> None:
+    """Create the HR system's database, or advance it to a day."""
+    try:
+        hr_database.create(admin_url, password=password, seed=seed, scale=scale, day=day)
+    except ValueError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"database {hr_database.DATABASE}, login {hr_database.READER}, day {day} or later")
+
+
+@app.command(name="ledger")
+def write_ledger(
+    path: Path,
+    *,
+    rows: Annotated[int, typer.Option(min=0)] = 1_000_000,
+    seed: Seed = 1,
+    shuffled: Annotated[bool, typer.Option(help="The same rows in another order.")] = False,
+    changed_share: Annotated[float, typer.Option(min=0, max=1, help="The share of rows with another amount.")] = 0.0,
+) -> None:
+    """Write a ledger file for benchmarks to PATH."""
+    size = ledger.write(path, rows=rows, seed=seed, shuffled=shuffled, changed_share=changed_share)
+    typer.echo(f"{path}: {rows} rows, {size} bytes")
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m simulators")
