@@ -1,0 +1,5 @@
+{% test expression_is_true(model, expression) %}
+select 1
+from {{ model }}
+where ({{ expression }}) is not true
+{% endtest %}

@@ -1,0 +1,211 @@
+"""Rows of a small synthetic town, and batches that publish them as the publish step would."""
+
+import random
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from citydata import contract, database
+
+Row = dict[str, Any]
+OBSERVED = datetime(2026, 11, 20, 4, 30, tzinfo=timezone.utc)
+
+ACCOUNTS = [("4340", "Asiantuntijapalvelut"), ("4520", "Elintarvikkeet"), ("4600", "Muu materiaali")]
+SUPPLIERS = [
+    ("Esimerkki-Rakennus Oy", "9000011-3", "Porvoo"),
+    ("Malli-Ohjelmisto Oy", "9000022-8", "Helsinki"),
+    ("Koe-Siivous Oy", "9000033-2", "Lahti"),
+    ("Koe-Siivous Oy", "9000044-7", "Turku"),
+]
+
+
+def _business_id(number: int) -> str:
+    total = sum(int(digit) * weight for digit, weight in zip(f"{number:07d}", (7, 9, 10, 5, 8, 4, 2), strict=True))
+    check = 0 if total % 11 == 0 else 11 - total % 11
+    return f"{number:07d}-{check}" if check < 10 else _business_id(number + 1)
+
+
+SUPPLIERS = [(name, _business_id(int(code[:7])), municipality) for name, code, municipality in SUPPLIERS]
+
+
+def invoice(**values: Any) -> Row:
+    """An invoice line, with what the test says of it."""
+    name, business_id, municipality = SUPPLIERS[0]
+    return {
+        "municipality_code": "638",
+        "municipality_name": "Porvoo",
+        "fiscal_year": 2026,
+        "voucher_month": "2026-03",
+        "voucher_number": "1000",
+        "account": "4340",
+        "account_name": "Asiantuntijapalvelut",
+        "supplier_name": name,
+        "supplier_business_id": business_id,
+        "supplier_municipality": municipality,
+        "board": "Kaupunginhallitus",
+        "result_area": "Tietohallinto",
+        "amount_net": Decimal("100.00"),
+    } | values
+
+
+def invoices(count: int = 300, seed: int = 7) -> list[Row]:
+    """Invoice lines of two years; some equal ones, credits, lines without board, names without business id."""
+    rng = random.Random(seed)
+    rows = []
+    for number in range(count):
+        name, business_id, municipality = rng.choice(SUPPLIERS)
+        account, account_name = rng.choice(ACCOUNTS)
+        year = rng.choice((2025, 2026))
+        rows.append(
+            invoice(
+                fiscal_year=year,
+                voucher_month=f"{year}-{rng.randint(1, 10):02d}",
+                voucher_number=str(1000 + number // 3),
+                account=account,
+                account_name=account_name,
+                supplier_name=name.upper() if number % 11 == 0 else name,
+                supplier_business_id=None if number % 13 == 0 else business_id,
+                supplier_municipality=municipality,
+                board=None if number % 17 == 0 else "Kaupunginhallitus",
+                result_area=None if number % 17 == 0 else "Tietohallinto",
+                amount_net=Decimal(rng.randint(-5_000, 90_000)) / 100,
+            )
+        )
+    return [*rows, rows[0], rows[0]]
+
+
+def finance() -> dict[str, list[Row]]:
+    """The four datasets of finance."""
+    return {
+        "finance.accounts": [{"account": account, "name": name} for account, name in ACCOUNTS[:2]],
+        "finance.suppliers": [{"name": n, "business_id": b, "municipality": m} for n, b, m in SUPPLIERS],
+        "finance.organisation_units": [
+            {"level": "toimielin", "name": "Kaupunginhallitus"},
+            {"level": "toimielin", "name": "–"},
+            {"level": "tulosalue", "name": "Tietohallinto"},
+        ],
+        "finance.purchase_invoices": invoices(),
+    }
+
+
+def hr(people: int = 120, seed: int = 11) -> dict[str, list[Row]]:
+    """The three datasets of the HR system; person number 2 is a second number of person 1."""
+    rng = random.Random(seed)
+    units = [
+        ("1410", "Tietohallinto", "Dataförvaltningen", "concern"),
+        ("2210", "Keskustan koulu", "Centrumskolan", "education"),
+        ("3430", "Siivouspalvelut", "Städtjänster", "urban"),
+    ]
+    persons, employments, absences = [], [], []
+    for number in range(1, people + 1):
+        persons.append(
+            {
+                "person_number": f"P{number:04d}",
+                "identity_code": f"k1:{1 if number == 2 else number:064x}",
+                "identity_code_valid": number != 5,
+                "family_name": f"Malli{number}",
+                "given_name": "Maija",
+                "birth_year": rng.randint(1960, 2004),
+                "gender": rng.choice(("1", "2")),
+                "language": rng.choice(("fi", "sv")),
+                "email": f"p{number}@example.org",
+                "non_disclosure": number == 9,
+                "updated_at": OBSERVED - timedelta(days=number),
+            }
+        )
+        unit_code, name_fi, name_sv, sector = units[0] if number <= 6 else rng.choice(units[1:])
+        start = date(2024, 1, 1) + timedelta(days=rng.randint(0, 500))
+        employments.append(
+            {
+                "employment_number": f"E{number:04d}",
+                "person_number": f"P{number:04d}",
+                "unit_code": unit_code,
+                "unit_name_fi": name_fi,
+                "unit_name_sv": name_sv,
+                "sector": sector,
+                "cost_centre": f"{unit_code}0",
+                "job_title_fi": "asiantuntija",
+                "job_title_sv": None,
+                "pricing_code": "01ASI040",
+                "agreement": "KVTES",
+                "employment_type": rng.choice(("permanent", "fixed_term")),
+                "working_time_share": Decimal(rng.choice(("100.00", "80.00", "50.00"))),
+                "start_date": start,
+                "end_date": None if number % 4 else start + timedelta(days=400),
+                "updated_at": OBSERVED,
+            }
+        )
+        for count in range(rng.randint(0, 5)):
+            first = start + timedelta(days=rng.randint(0, 380))
+            kind = rng.choice(("sick", "sick", "annual_leave", "unpaid"))
+            absences.append(
+                {
+                    "absence_number": f"A{number:04d}{count}",
+                    "employment_number": f"E{number:04d}",
+                    "absence_type": kind,
+                    "cause_code": "J06" if kind == "sick" else None,
+                    "start_date": first,
+                    "end_date": first + timedelta(days=rng.randint(0, 20)),
+                    "paid_share": Decimal("0.00" if kind == "unpaid" else "100.00"),
+                    "updated_at": OBSERVED,
+                }
+            )
+    return {"hr.people": persons, "hr.employments": employments, "hr.absences": absences}
+
+
+def publish(dataset: str, rows: Iterable[Row], connection: psycopg.Connection[Any] | None = None) -> int:
+    """Publish `rows` as a snapshot of the whole dataset: opens what is new, closes what is gone. Returns the batch."""
+    if connection is None:
+        with database.connect_admin() as own:
+            return publish(dataset, rows, own)
+    entry = contract.load(dataset)
+    names = list(entry.table_columns)
+    wanted: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        content = tuple(row[name] for name in names)
+        occurrence = 1
+        while (content, occurrence) in wanted:
+            occurrence += 1
+        wanted[content, occurrence] = row
+    batch = connection.execute(
+        "INSERT INTO ops.batch (dataset, mode, state, contract_version, contract_hash, observed_at, published_at)"
+        " VALUES (%s, %s, 'published', %s, %s, %s, now()) RETURNING batch_id",
+        (dataset, entry.mode, entry.version, entry.hash, OBSERVED),
+    ).fetchone()
+    assert batch
+    keyless = entry.platform.keyless
+    table = sql.Identifier("raw", entry.raw_name)
+    select = sql.SQL("SELECT ctid::text, {}{} FROM {} WHERE _closed_by IS NULL").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", _occurrence" if keyless else ", 1"), table
+    )
+    current = {(tuple(row[1:-1]), row[-1]): row[0] for row in connection.execute(select)}
+    for identity in current.keys() - wanted.keys():
+        connection.execute(
+            sql.SQL("UPDATE {} SET _closed_by = %s WHERE ctid = %s::tid").format(table), (batch[0], current[identity])
+        )
+    extra = ["_opened_by", "_observed_at"] + (["_occurrence"] if keyless else [])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+                table,
+                sql.SQL(", ").join(map(sql.Identifier, [*names, *extra])),
+                sql.SQL(", ").join([sql.Placeholder()] * (len(names) + len(extra))),
+            ),
+            [
+                (*content, batch[0], OBSERVED, *([occurrence] if keyless else []))
+                for content, occurrence in wanted
+                if (content, occurrence) not in current
+            ],
+        )
+    return int(batch[0])
+
+
+def publish_all(datasets: Mapping[str, Iterable[Row]]) -> None:
+    """Publish several datasets, each as one batch."""
+    with database.connect_admin() as connection:
+        for dataset, rows in datasets.items():
+            publish(dataset, rows, connection)
