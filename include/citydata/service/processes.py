@@ -117,16 +117,21 @@ class Daemon:
 def _identify(pid: int, started: float) -> psutil.Process | None:
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        # Two seconds: the clock that start times are computed from may be adjusted. No number is used again so fast.
-        if abs(process.create_time() - started) < 2 and not _ended(process):
+        if _same_start(process, started) and not _ended(process):
             return process
     return None
 
 
+def _same_start(process: psutil.Process, started: float) -> bool:
+    # Two seconds: the clock that start times are computed from may be adjusted. No number is used again so fast.
+    return abs(process.create_time() - started) < 2
+
+
 def _session(leader: int, started: float) -> list[psutil.Process]:
     """Living processes of the session. The system gives no number away again while a session or group bears it."""
-    if psutil.pid_exists(leader) and _identify(leader, started) is None and not _is_zombie(leader):
-        return []  # a stranger has the number, so the session is gone
+    with contextlib.suppress(psutil.Error):
+        if not _same_start(psutil.Process(leader), started):
+            return []  # a stranger has the number, so the session is gone
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
@@ -141,12 +146,6 @@ def _ended(process: psutil.Process) -> bool:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)  # ours: take it off the list
     return True
-
-
-def _is_zombie(pid: int) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    return False
 
 
 def _digest(command: Sequence[str], environment: Mapping[str, str]) -> str:

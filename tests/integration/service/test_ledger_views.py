@@ -1,0 +1,98 @@
+"""What `up` and `status` read from the ledger."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from citydata import contract, database
+from citydata.service import progress
+from citydata.service import status as service_status
+from citydata.service.installation import Installation
+
+
+@pytest.fixture
+def ledger(platform: Path):
+    with database.connect_admin(autocommit=True) as connection:
+        yield connection
+
+
+def _batch(ledger: psycopg.Connection[Any], dataset: str, state: str, **values: Any) -> int:
+    counts = {"extracted": 0, "contract_version": "1.0.0", "contract_hash": "x", "mode": "snapshot", **values}
+    if state == "published":
+        counts["published_at"] = progress.now(ledger)
+    names, marks = ", ".join(counts), ", ".join(["%s"] * len(counts))
+    row = ledger.execute(
+        f"insert into ops.batch (dataset, state, {names}) values (%s, %s, {marks}) returning batch_id",
+        (dataset, state, *counts.values()),
+    ).fetchone()
+    assert row
+    return row[0]
+
+
+def test_progress_counts_only_what_happened_since(ledger: psycopg.Connection[Any]) -> None:
+    _batch(ledger, "finance.accounts", "published", extracted=5, inserted=5)
+    since = progress.now(ledger)
+    _batch(ledger, "finance.accounts", "published", extracted=7, inserted=3, unchanged=2, quarantined=2)
+    _batch(ledger, "finance.accounts", "sealed", extracted=4)
+    found = {item.dataset: item for item in progress.datasets(ledger, since)}
+    assert found.keys() == contract.load_all().keys()
+    accounts = found["finance.accounts"]
+    assert (accounts.step, accounts.extracted, accounts.inserted, accounts.quarantined) == ("land", 11, 3, 2)
+    assert found["hr.people"].step == "waiting"
+
+
+def test_a_published_batch_is_unreleased_until_a_release_takes_it_in(ledger: psycopg.Connection[Any]) -> None:
+    first = _batch(ledger, "finance.accounts", "published")
+    assert progress.unreleased(ledger) == ["finance.accounts"]
+    build, release = ledger.execute(
+        "with b as (insert into ops.build (state) values ('built') returning build_id) "
+        "insert into ops.release (build_id) select build_id from b returning build_id, release_id"
+    ).fetchone() or (0, 0)
+    ledger.execute("insert into ops.release_horizon values (%s, 'finance', 'finance.accounts', %s)", (release, first))
+    assert progress.unreleased(ledger) == []
+    _batch(ledger, "finance.accounts", "published")
+    assert progress.unreleased(ledger) == ["finance.accounts"]
+    assert build
+
+
+def test_status_names_what_is_held_late_and_failed_with_the_next_command(
+    ledger: psycopg.Connection[Any], platform: Path
+) -> None:
+    (platform / "secrets.env").touch()
+    held = _batch(ledger, "finance.accounts", "held", held_reason="12 % of the rows vanished")
+    for name in ("hr.people", "hr.absences"):
+        _batch(ledger, name, "failed", failure="the HR database does not answer")
+    late = _batch(ledger, "finance.suppliers", "published")
+    ledger.execute("update ops.batch set published_at = published_at - interval '40 days' where batch_id = %s", (late,))
+    _batch(ledger, "hr.employments", "failed", failure="overcome since")
+    _batch(ledger, "hr.employments", "published")
+
+    found = service_status.status(Installation())
+    by_kind: dict[str, list[service_status.Finding]] = {}
+    for finding in found.findings:
+        by_kind.setdefault(finding.kind, []).append(finding)
+    (one_held,) = by_kind["held"]
+    assert one_held.cause == "12 % of the rows vanished"
+    assert one_held.command == f"./citydata batch show {held}"
+    failed = {finding.cause: finding for finding in by_kind["failed"]}
+    assert failed["the HR database does not answer"].subjects == ["hr.absences", "hr.people"]
+    assert "overcome since" not in failed
+    lateness = {subject: finding for finding in by_kind["late"] for subject in finding.subjects}
+    assert "promised every" in lateness["finance.suppliers"].cause
+    assert "hr.employments" not in lateness
+    assert found.exit_code == 1
+
+
+def test_status_is_3_when_only_something_waits_for_a_person(
+    ledger: psycopg.Connection[Any], platform: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (platform / "secrets.env").touch()
+    monkeypatch.setattr(Installation, "needs_cluster", False)
+    monkeypatch.setattr("citydata.service.airflow.Airflow.running", lambda self: {"airflow-scheduler": True})
+    for name in contract.load_all():
+        _batch(ledger, name, "published")
+    assert service_status.status(Installation()).exit_code == 0
+    _batch(ledger, "finance.accounts", "held", held_reason="looks wrong")
+    assert service_status.status(Installation()).exit_code == 3
