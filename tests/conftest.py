@@ -40,7 +40,9 @@ def platform(cluster: Cluster, _template: str, tmp_path: Path, monkeypatch: pyte
     """An installation of its own: a deployed database, keys and a state directory, whose path is returned."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(cluster.url(), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_template)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_template))
+        )
         monkeypatch.setenv("CITYDATA_HOME", str(tmp_path))
         monkeypatch.delenv("CITYDATA_DROP", raising=False)
         monkeypatch.delenv("CITYDATA_ARCHIVE", raising=False)

@@ -58,7 +58,7 @@ class FilesConnector(Strict):
     quote: Literal['"', "'", ""] = '"'
     newlines_in_values: bool = False
     max_line_bytes: int = Field(default=1 << 20, gt=0, le=1 << 26)
-    compression: Literal["none", "gzip", "zip"] = "none"
+    compression: Literal["none", "gzip"] = "none"
     records: list[JsonRecords] = []
     complete: Literal["done_file", "manifest", "settled"] = "done_file"
     settle_seconds: int = Field(default=300, ge=0)
@@ -88,22 +88,21 @@ class Watermark(Strict):
 
 
 class KeySweep(Strict):
-    """How often all keys are read to see what was deleted, as a cron expression."""
+    """How often all keys are read to see what was deleted: with the first load after so many hours."""
 
-    schedule: str
+    every_hours: float = Field(gt=0)
 
 
 class PlatformSettings(Strict):
     """`customProperties` of a contract: what the platform must know to load the dataset."""
 
     connector: FilesConnector | SqlConnector = Field(discriminator="type")
-    mode: Literal["snapshot", "increment", "append"]
+    mode: Literal["snapshot", "increment"]
     scope: Scope = Scope()
     keyless: bool = False
-    deletes: Literal["none", "tombstone", "key_sweep"] = "none"
+    deletes: Literal["none", "key_sweep"] = "none"
     keySweep: KeySweep | None = None
     watermark: Watermark | None = None
-    tombstone: str | None = None
     schedule: str
     encryptedArchive: bool = False
     maxQuarantinedShare: float = Field(default=0.01, ge=0, le=1)
@@ -119,9 +118,7 @@ class PlatformSettings(Strict):
         if self.mode == "increment" and self.watermark is None:
             raise ValueError("mode increment needs `watermark`")
         if self.deletes == "key_sweep" and self.keySweep is None:
-            raise ValueError("deletes key_sweep needs `keySweep` with a schedule")
-        if self.deletes == "tombstone" and self.tombstone is None:
-            raise ValueError("deletes tombstone needs `tombstone`, the boolean column that marks a deleted row")
+            raise ValueError("deletes key_sweep needs `keySweep: {every_hours: …}`")
         if self.keyless and self.mode != "snapshot":
             raise ValueError("keyless datasets are compared by content and must be snapshots")
         return self
@@ -145,7 +142,9 @@ class ColumnSettings(Strict):
     true: list[str] = ["true", "t", "1"]
     false: list[str] = ["false", "f", "0"]
     doubledHour: Literal["earliest", "latest", "refuse"] = "refuse"
-    personalData: Literal["identity_code", "name", "birth", "contact", "free_text", "employment", "health", "protection"] | None = None
+    personalData: (
+        Literal["identity_code", "name", "birth", "contact", "free_text", "employment", "health", "protection"] | None
+    ) = None
     volatile: bool = False
 
 
@@ -238,7 +237,7 @@ class Contract:
 
     @property
     def mode(self) -> str:
-        """snapshot, increment or append."""
+        """snapshot or increment."""
         return self.platform.mode
 
     @property
@@ -343,7 +342,10 @@ class _Reader:
         system, name = self.path.parent.name, self.path.stem
         for part in (system, name):
             if not IDENTIFIER.match(part) or "__" in part:
-                raise self.error((), f"folder and file name are the dataset's id: “{part}” is not lower-case letters, digits and single _")
+                raise self.error(
+                    (),
+                    f"folder and file name are the dataset's id: “{part}” is not lower-case letters, digits and single _",
+                )
         if self.need(("id",)) != f"{system}.{name}":
             raise self.error(("id",), f"must be the folder and the file name: {system}.{name}")
         if document.get("apiVersion") not in ("v3.1.0",):
@@ -356,7 +358,10 @@ class _Reader:
         platform = self.model(PlatformSettings, document, ("customProperties",))
         unknown = set(platform.fi) - FI_KEYS
         if unknown:
-            raise self.error(("customProperties",), f"fi.{sorted(unknown)[0]} is unknown; allowed: {', '.join('fi.' + key for key in sorted(FI_KEYS))}")
+            raise self.error(
+                ("customProperties",),
+                f"fi.{sorted(unknown)[0]} is unknown; allowed: {', '.join('fi.' + key for key in sorted(FI_KEYS))}",
+            )
         properties = self.need(("schema", 0, "properties"))
         columns = tuple(self.column(index, entry) for index, entry in enumerate(properties))
         contract = Contract(
@@ -393,7 +398,10 @@ class _Reader:
         own = self.model(ColumnSettings, entry, (*at, "customProperties"))
         options = entry.get("logicalTypeOptions") or {}
         if logical in ("date", "timestamp") and not options.get("format"):
-            raise self.error(at, f"column {name}: `logicalTypeOptions.format` says how the source writes the {logical}, for example yyyy-MM-dd")
+            raise self.error(
+                at,
+                f"column {name}: `logicalTypeOptions.format` says how the source writes the {logical}, for example yyyy-MM-dd",
+            )
         pg_type = {
             "string": "text",
             "integer": INTEGER_TYPES.get(options.get("format", "i32"), ""),
@@ -403,7 +411,9 @@ class _Reader:
             "boolean": "boolean",
         }[logical]
         if not pg_type:
-            raise self.error((*at, "logicalTypeOptions", "format"), f"column {name}; allowed: {', '.join(INTEGER_TYPES)}")
+            raise self.error(
+                (*at, "logicalTypeOptions", "format"), f"column {name}; allowed: {', '.join(INTEGER_TYPES)}"
+            )
         if not entry.get("description"):
             raise self.error((*at, "description"), f"column {name} needs a description in Finnish")
         return Column(
@@ -430,13 +440,17 @@ class _Reader:
         mentioned = [("scope", column) for column in platform.scope.columns]
         if platform.watermark:
             mentioned.append(("watermark", platform.watermark.column))
-        if platform.tombstone:
-            mentioned.append(("tombstone", platform.tombstone))
         for setting, column in mentioned:
             if column not in names:
-                raise self.error(("customProperties",), f"{setting} names the column “{column}”; allowed: {', '.join(sorted(names))}")
+                raise self.error(
+                    ("customProperties",), f"{setting} names the column “{column}”; allowed: {', '.join(sorted(names))}"
+                )
         if bool(contract.key) == platform.keyless:
-            raise self.error(("schema", 0), "either mark the key columns with primaryKey: true or set keyless: true, not both")
+            raise self.error(
+                ("schema", 0), "either mark the key columns with primaryKey: true or set keyless: true, not both"
+            )
+        if platform.keyless and any(column.volatile for column in contract.columns):
+            raise self.error(("schema", 0), "a keyless dataset is compared by content and cannot have volatile columns")
         if len(names) != len(contract.columns):
             raise self.error(("schema", 0, "properties"), "a column name occurs twice")
 
@@ -490,7 +504,9 @@ class _Reader:
         return value
 
     def error(self, path: tuple[str | int, ...], message: str) -> ContractError:
-        return ContractError(f"{_shown(self.path)}:{self.line(path)}: {'.'.join(str(p) for p in path) or 'contract'}: {message}")
+        return ContractError(
+            f"{_shown(self.path)}:{self.line(path)}: {'.'.join(str(p) for p in path) or 'contract'}: {message}"
+        )
 
     def line(self, path: tuple[str | int, ...]) -> int:
         """Line of the node at `path`, or of the deepest node on the way that exists."""
@@ -519,4 +535,6 @@ def problems(contract: Contract) -> list[str]:
     reader = _Reader(contract.path, contract.path.read_text(encoding="utf-8"), contract.document)
     validator = jsonschema.Draft201909Validator(schema)
     document = json.loads(json.dumps(contract.document, default=str))
-    return [str(reader.error(tuple(error.absolute_path), error.message[:300])) for error in validator.iter_errors(document)]
+    return [
+        str(reader.error(tuple(error.absolute_path), error.message[:300])) for error in validator.iter_errors(document)
+    ]

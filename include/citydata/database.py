@@ -34,7 +34,9 @@ def url(role: str) -> str:
     where = f"[{host}]" if ":" in host else host
     if parts.port:
         where += f":{parts.port}"
-    return urlunsplit(("postgresql", f"{login(role)}:{quote(password(role), safe='')}@{where}", parts.path, parts.query, ""))
+    return urlunsplit(
+        ("postgresql", f"{login(role)}:{quote(password(role), safe='')}@{where}", parts.path, parts.query, "")
+    )
 
 
 def connect(role: str, **options: Any) -> psycopg.Connection[TupleRow]:
@@ -57,7 +59,9 @@ def cleaned(error: BaseException) -> str:
 
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         text = error.diag.message_primary
-        where = ".".join(part for part in (error.diag.schema_name, error.diag.table_name, error.diag.column_name) if part)
+        where = ".".join(
+            part for part in (error.diag.schema_name, error.diag.table_name, error.diag.column_name) if part
+        )
         if where:
             text += f" ({where})"
     else:

@@ -68,7 +68,9 @@ def deploy() -> list[str]:
 
 def _require_version(connection: Connection) -> None:
     if connection.info.server_version < 170000:
-        raise DeploymentError(f"PostgreSQL 17 or newer is needed; this server is {connection.info.server_version // 10000}")
+        raise DeploymentError(
+            f"PostgreSQL 17 or newer is needed; this server is {connection.info.server_version // 10000}"
+        )
 
 
 def _with_lock_retries(connection: Connection, change: Callable[[], list[str]]) -> list[str]:
@@ -92,18 +94,24 @@ def _roles(connection: Connection) -> None:
         group, login = f"citydata_{role}", database.login(role)
         if group not in existing:
             connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(group)))
-            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE").format(sql.Identifier(group)))
+            connection.execute(
+                sql.SQL("GRANT {} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE").format(sql.Identifier(group))
+            )
         secret = os.environ.get(f"CITYDATA_PASSWORD_{role.upper()}")
         if not secret:
             continue
         if login not in existing:
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(sql.Identifier(login), sql.Identifier(group)))
+            connection.execute(
+                sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(sql.Identifier(login), sql.Identifier(group))
+            )
         # The verifier is computed here, so that the password is in no statement that a server may log.
         verifier = connection.pgconn.encrypt_password(secret.encode(), login.encode(), b"scram-sha-256").decode()
         connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(login), sql.Literal(verifier)))
         isolation = "repeatable read" if role in READERS or role.startswith("reporting_") else "read committed"
         connection.execute(
-            sql.SQL("ALTER ROLE {} SET default_transaction_isolation = {}").format(sql.Identifier(login), sql.Literal(isolation))
+            sql.SQL("ALTER ROLE {} SET default_transaction_isolation = {}").format(
+                sql.Identifier(login), sql.Literal(isolation)
+            )
         )
         connection.execute(sql.SQL("ALTER ROLE {} SET timezone = 'UTC'").format(sql.Identifier(login)))
 
@@ -127,17 +135,23 @@ def _schemas(connection: Connection) -> None:
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
     for role in login_roles():
         connection.execute(
-            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(sql.Identifier(name), sql.Identifier(f"citydata_{role}"))
+            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
+                sql.Identifier(name), sql.Identifier(f"citydata_{role}")
+            )
         )
     existing = {row[0] for row in connection.execute("SELECT nspname FROM pg_namespace")}
     for schema, owner in schema_owners().items():
         if schema not in existing:
-            connection.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(sql.Identifier(schema), sql.Identifier(owner)))
+            connection.execute(
+                sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(sql.Identifier(schema), sql.Identifier(owner))
+            )
 
 
 def _migrate() -> None:
     """Run Alembic's migrations as the owner, in one transaction."""
-    engine = sqlalchemy.create_engine(re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", database.admin_url()))
+    engine = sqlalchemy.create_engine(
+        re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg://", database.admin_url())
+    )
     try:
         with engine.begin() as connection:
             connection.execute(sqlalchemy.text("SET ROLE citydata_owner"))
@@ -190,7 +204,9 @@ def _reconcile(connection: Connection, entry: Contract) -> list[str]:
     if not present:
         not_null = {column.name for column in entry.columns if column.required} | {"_opened_by", "_observed_at"}
         body = sql.SQL(", ").join(
-            sql.SQL("{} {}{}").format(sql.Identifier(name), sql.SQL(kind), sql.SQL(" NOT NULL" if name in not_null else ""))
+            sql.SQL("{} {}{}").format(
+                sql.Identifier(name), sql.SQL(kind), sql.SQL(" NOT NULL" if name in not_null else "")
+            )
             for name, kind in wanted.items()
         )
         # Versions are closed in place; room on the page keeps that cheap.
@@ -241,8 +257,12 @@ def _widen(
     for name, kind in wanted.items():
         if name not in present:
             if name in required:
-                raise DeploymentError(f"{entry.dataset}: the new column {name} must not be required: older rows have no value for it")
-            connection.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(table, sql.Identifier(name), sql.SQL(kind)))
+                raise DeploymentError(
+                    f"{entry.dataset}: the new column {name} must not be required: older rows have no value for it"
+                )
+            connection.execute(
+                sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(table, sql.Identifier(name), sql.SQL(kind))
+            )
             changes.append(f"{entry.raw_table}: added column {name}")
         elif present[name] != kind:
             if not _wider(present[name], kind):
@@ -334,20 +354,32 @@ def _grants(connection: Connection) -> None:
         for role in ("transformer", "engineer"):
             names = readable_columns(entry, role) + ["_opened_by", "_closed_by", "_observed_at"]
             names += ["_occurrence"] if entry.platform.keyless else []
-            run(f"GRANT SELECT ({{}}) ON {{}} TO citydata_{role}", sql.SQL(", ").join(map(sql.Identifier, names)), table)
-    systems = {entry.system: any(other.personal for other in contracts if other.system == entry.system) for entry in contracts}
+            run(
+                f"GRANT SELECT ({{}}) ON {{}} TO citydata_{role}", sql.SQL(", ").join(map(sql.Identifier, names)), table
+            )
+    systems = {
+        entry.system: any(other.personal for other in contracts if other.system == entry.system) for entry in contracts
+    }
     for system, personal in systems.items():
         table = sql.Identifier("quarantine", system)
         run("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO citydata_loader", table)
-        counts = "quarantine_id, dataset, batch_id, row_number, reasons, state, resolved_by_batch, decided_at, created_at"
+        counts = (
+            "quarantine_id, dataset, batch_id, row_number, reasons, state, resolved_by_batch, decided_at, created_at"
+        )
         run(f"GRANT SELECT ({counts}) ON {{}} TO citydata_officer", table)
         run("GRANT SELECT ON {} TO citydata_dpo", table)
         run(f"GRANT SELECT {'(' + counts + ')' if personal else ''} ON {{}} TO citydata_engineer", table)
     for role in ("transformer", "releaser", "engineer", "officer", "portal", "loader"):
         run(f"GRANT SELECT ON ALL TABLES IN SCHEMA ops TO citydata_{role}")
-    run("GRANT INSERT, UPDATE, DELETE ON ops.batch, ops.arrival, ops.watermark, ops.coverage, ops.gap TO citydata_loader")
-    run("GRANT INSERT, UPDATE, DELETE ON ops.build, ops.build_horizon, ops.horizon, ops.dbt_result TO citydata_transformer")
-    run("GRANT INSERT, UPDATE, DELETE ON ops.release, ops.release_group, ops.release_horizon, ops.release_change TO citydata_releaser")
+    run(
+        "GRANT INSERT, UPDATE, DELETE ON ops.batch, ops.arrival, ops.watermark, ops.coverage, ops.gap TO citydata_loader"
+    )
+    run(
+        "GRANT INSERT, UPDATE, DELETE ON ops.build, ops.build_horizon, ops.horizon, ops.dbt_result TO citydata_transformer"
+    )
+    run(
+        "GRANT INSERT, UPDATE, DELETE ON ops.release, ops.release_group, ops.release_horizon, ops.release_change TO citydata_releaser"
+    )
     run("GRANT INSERT ON quality.check_result TO citydata_loader, citydata_transformer")
     for role in ("loader", "transformer", "engineer", "officer", "portal"):
         run(f"GRANT SELECT ON quality.check_result TO citydata_{role}")
@@ -359,4 +391,6 @@ def _grants(connection: Connection) -> None:
         run(f"GRANT USAGE ON SCHEMA team_{sector} TO citydata_bi")
     run("GRANT USAGE ON SCHEMA mart_open TO citydata_open, citydata_bi")
     for schema in (s for s in schema_owners() if s.startswith("build_")):
-        run(f"ALTER DEFAULT PRIVILEGES FOR ROLE citydata_transformer_login IN SCHEMA {schema} GRANT SELECT ON TABLES TO citydata_releaser")
+        run(
+            f"ALTER DEFAULT PRIVILEGES FOR ROLE citydata_transformer_login IN SCHEMA {schema} GRANT SELECT ON TABLES TO citydata_releaser"
+        )

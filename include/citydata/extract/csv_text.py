@@ -1,0 +1,245 @@
+"""Delimited text, read strictly: a line is what the contract says or is refused with its number and the rule it breaks.
+
+pyarrow parses; before it, each block is checked for what a tolerant parser would let through or swallow silently:
+NUL bytes, bytes that are not of the encoding, quotes that join two lines, a line without end.
+"""
+
+import csv
+import io
+import itertools
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+
+from citydata.contract import Contract, FilesConnector
+from citydata.extract import Block, ContentError, Refused
+from citydata.privacy import identity_code
+
+BLOCK = 4 << 20
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> Iterator[Block]:
+    """Yield blocks of string rows whose columns are named as in the contract.
+
+    `columns` are the header fields the contract knows, by their source names. Raises ContentError for an empty file, a
+    header that differs, or a line longer than the contract's `max_line_bytes`.
+    """
+    options = contract.platform.connector
+    assert isinstance(options, FilesConnector)
+    lines = _lines(options, chunks)
+    first = next(lines, b"")
+    if not first.strip():
+        raise ContentError("the file is empty: not even a header")
+    head, _, rest = first.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
+    header = _header(options, head)
+    check_header(header, columns)
+    parser = _Parser(contract, options, header)
+    start = 2  # the header is line 1; row numbers are line numbers of the file
+    for text in itertools.chain([rest], lines):
+        if text:
+            parsed, count = parser.block(text, start)
+            start += count
+            yield parsed
+
+
+def check_header(found: list[str], expected: list[str]) -> None:
+    """Raise ContentError when the fields are not exactly the contract's, in any order."""
+    missing = [name for name in expected if name not in found]
+    new = [name for name in found if name not in expected]
+    repeated = sorted({name for name in found if found.count(name) > 1})
+    if missing or new or repeated:
+        parts = [f"missing: {', '.join(missing)}"] if missing else []
+        parts += [f"unknown: {', '.join(identity_code.mask(name)[:60] for name in new[:10])}"] if new else []
+        parts += [f"repeated: {', '.join(repeated)}"] if repeated else []
+        raise ContentError(f"the columns are not the contract's ({'; '.join(parts)})")
+
+
+def _lines(options: FilesConnector, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Cut the stream into blocks of whole lines (of whole records where values may hold newlines)."""
+    quote = options.quote.encode()
+    pending = bytearray()
+    for chunk in chunks:
+        pending += chunk
+        if len(pending) < BLOCK:
+            continue
+        end = _end_of_record(pending, quote) if options.newlines_in_values and quote else pending.rfind(b"\n") + 1
+        if end:
+            yield bytes(pending[:end])
+            del pending[:end]
+        _refuse_endless(options, len(pending))
+    if b"\n" not in pending:
+        _refuse_endless(options, len(pending))
+    if pending:
+        yield bytes(pending)
+
+
+def _refuse_endless(options: FilesConnector, length: int) -> None:
+    if length > options.max_line_bytes:
+        raise ContentError(
+            f"a line is longer than {options.max_line_bytes} bytes; the file is cut or not delimited text"
+        )
+
+
+def _end_of_record(text: bytearray, quote: bytes) -> int:
+    """Offset after the last newline that stands outside quotes."""
+    array = np.frombuffer(text, dtype=np.uint8)
+    inside = np.cumsum(array == quote[0]) % 2 == 1
+    ends = np.flatnonzero((array == 10) & ~inside)
+    del array, inside  # they hold the buffer, which is cut next
+    return int(ends[-1]) + 1 if len(ends) else 0
+
+
+def _header(options: FilesConnector, line: bytes) -> list[str]:
+    try:
+        text = line.rstrip(b"\r").decode(options.encoding)
+    except UnicodeDecodeError as error:
+        raise ContentError(f"the header is not {options.encoding} (byte {error.start + 1})") from None
+    if "\0" in text:
+        raise ContentError("the header holds a NUL byte")
+    quoting = {"quotechar": options.quote} if options.quote else {"quoting": csv.QUOTE_NONE}
+    fields = next(csv.reader(io.StringIO(text), delimiter=options.delimiter, **quoting), [])  # type: ignore[arg-type]
+    return [field.strip() for field in fields]
+
+
+class _Parser:
+    """Parses the blocks of one file."""
+
+    def __init__(self, contract: Contract, options: FilesConnector, header: list[str]) -> None:
+        self.options = options
+        self.header = header
+        by_source = {column.source_name: column.name for column in contract.columns}
+        self.names = [by_source[name] for name in header]
+        self.delimiter = options.delimiter.encode()
+        self.quote = options.quote.encode()
+        self.grammar = self._grammar()
+
+    def _grammar(self) -> str:
+        """A line all of whose quotes are closed, doubled inside quotes, and followed by a delimiter or the line's end."""
+        delimiter, quote = re.escape(self.options.delimiter), re.escape(self.options.quote)
+        value = f"(?:{quote}(?:[^{quote}]|{quote}{quote})*{quote}|[^{delimiter}{quote}][^{delimiter}]*|)"
+        return f"(?s)^{value}(?:{delimiter}{value})*\r?$"
+
+    def block(self, text: bytes, start: int) -> tuple[Block, int]:
+        """Parse one block that begins at line `start`; returns it and the number of its lines."""
+        numbers: np.ndarray | None = None
+        refused: list[Refused] = []
+        count = text.count(b"\n") + (not text.endswith(b"\n"))
+        if self._suspicious(text):
+            text, numbers, refused = self._without_bad_lines(text, start)
+        if self.options.encoding != "utf-8":
+            text = text.decode(self.options.encoding).encode()
+        table, gone = self._parsed(text)
+        if numbers is None:
+            numbers = np.arange(start, start + count, dtype=np.int64)
+        kept = numbers
+        if gone:
+            keep = np.ones(len(numbers), dtype=bool)
+            for position, line in gone:
+                keep[position] = False
+                refused.append(Refused(int(numbers[position]), "column_count", line))
+            kept = numbers[keep]
+        clean = not pc.match_substring_regex(pa.array([text], pa.binary()), identity_code.PATTERN.replace(r"\b", ""))[
+            0
+        ].as_py()
+        if table.num_rows != len(kept):
+            kept = self._records(table.num_rows, kept)
+        return Block(table, pa.array(kept), sorted(refused, key=lambda row: row.row_number), clean), count
+
+    def _records(self, rows: int, numbers: np.ndarray) -> np.ndarray:
+        """Where values may hold newlines, a row has the number of its record within the block instead of its line."""
+        if not self.options.newlines_in_values:
+            raise ContentError(
+                "lines and rows do not agree; a value may hold a line break that the contract does not allow"
+            )
+        first = int(numbers[0]) if len(numbers) else 0
+        return np.arange(first, first + rows, dtype=np.int64)
+
+    def _suspicious(self, text: bytes) -> bool:
+        if b"\0" in text or (self.quote and self.quote in text and not self.options.newlines_in_values):
+            return True
+        if b"\r" in text and b"\r" in text.replace(b"\r\n", b""):
+            return True
+        if not self.options.newlines_in_values and (
+            text.startswith((b"\n", b"\r\n")) or b"\n\n" in text or b"\n\r\n" in text
+        ):
+            return True  # blank lines, which are no rows
+        if text.isascii():
+            return False
+        try:
+            text.decode(self.options.encoding)
+        except UnicodeDecodeError:
+            return True
+        return False
+
+    def _without_bad_lines(self, text: bytes, start: int) -> tuple[bytes, np.ndarray, list[Refused]]:
+        """Take out the lines that a parser must not see; all others stay, with their numbers."""
+        lines = text.split(b"\n")
+        if lines and not lines[-1]:
+            lines.pop()
+        bad: dict[int, str] = {}
+        blank: set[int] = set()
+        quoted: list[int] = []
+        for index, line in enumerate(lines):
+            if not line.strip(b"\r") and not self.options.newlines_in_values:
+                blank.add(index)
+            elif b"\0" in line:
+                bad[index] = "nul_byte"
+            elif b"\r" in line.rstrip(b"\r") or line.endswith(b"\r\r"):
+                bad[index] = "line_break"
+            elif not line.isascii() and not self._decodes(line):
+                bad[index] = "encoding"
+            elif self.quote and self.quote in line and not self.options.newlines_in_values:
+                quoted.append(index)
+        if quoted:
+            texts = pa.array([lines[index].decode(self.options.encoding) for index in quoted], pa.string())
+            for index, right in zip(quoted, pc.match_substring_regex(texts, self.grammar).to_pylist(), strict=True):
+                if not right:
+                    bad[index] = "quoting"
+        refused = [
+            Refused(start + index, rule, lines[index].decode(self.options.encoding, "replace").replace("\0", "␀"))
+            for index, rule in bad.items()
+        ]
+        good = [index for index in range(len(lines)) if index not in bad and index not in blank]
+        return b"".join(lines[index] + b"\n" for index in good), np.array(good, dtype=np.int64) + start, refused
+
+    def _decodes(self, line: bytes) -> bool:
+        try:
+            line.decode(self.options.encoding)
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def _parsed(self, text: bytes) -> tuple[pa.RecordBatch, list[tuple[int, str]]]:
+        """Rows of the text, and position and text of the lines that have not the header's number of fields."""
+        gone: list[tuple[int, str]] = []
+
+        def on_invalid(row: pcsv.InvalidRow) -> str:
+            gone.append((row.number - 1, row.text))
+            return "skip"
+
+        if not text:
+            return pa.RecordBatch.from_pydict({name: pa.array([], pa.string()) for name in self.names}), []
+        table = pcsv.read_csv(
+            pa.BufferReader(text),
+            pcsv.ReadOptions(use_threads=False, column_names=self.names, block_size=len(text) + 1),
+            pcsv.ParseOptions(
+                delimiter=self.options.delimiter,
+                quote_char=self.options.quote or False,
+                double_quote=True,
+                newlines_in_values=self.options.newlines_in_values,
+                ignore_empty_lines=self.options.newlines_in_values,
+                invalid_row_handler=on_invalid,
+            ),
+            pcsv.ConvertOptions(
+                column_types={name: pa.string() for name in self.names},
+                null_values=[""],
+                strings_can_be_null=True,
+                check_utf8=False,
+            ),
+        )
+        return table.combine_chunks().to_batches()[0] if table.num_rows else self._parsed(b"")[0], gone

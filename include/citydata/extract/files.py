@@ -1,0 +1,123 @@
+"""Files that a source drops into a directory: taken when complete, once, by content.
+
+Complete is a file with a `.done` file beside it, one whose manifest (`<file>.manifest.json` with `rows` and optionally
+`sha256` and `observed_at`) agrees with it, or one that has not changed for the contract's `settle_seconds`.
+Files are left where they are: what was taken stands in `ops.arrival`, what it said in the archive.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from citydata import settings
+from citydata.contract import Contract, FilesConnector
+from citydata.extract import Block, Candidate, ContentError, Fetch, SourceError, csv_text, json_text
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class File:
+    """A complete file in the drop directory."""
+
+    path: Path
+    bytes: int
+    observed_at: datetime
+    manifest: dict[str, Any]
+
+
+def complete(contract: Contract) -> list[File]:
+    """Complete files of a dataset, oldest observation first. One that is still being written is left for the next time."""
+    options = contract.platform.connector
+    assert isinstance(options, FilesConnector)
+    directory = settings.drop_directory() / options.directory
+    found = []
+    for path in directory.glob(options.pattern):
+        if path.name.endswith((".done", ".manifest.json", ".part", ".tmp")) or not path.is_file():
+            continue
+        status = path.stat()
+        observed = datetime.fromtimestamp(status.st_mtime, UTC)
+        manifest: dict[str, Any] = {}
+        if options.complete == "done_file" and not path.with_name(path.name + ".done").exists():
+            continue
+        if options.complete == "settled" and (datetime.now(UTC) - observed).total_seconds() < options.settle_seconds:
+            continue
+        if options.complete == "manifest":
+            beside = path.with_name(path.name + ".manifest.json")
+            if not beside.exists():
+                continue
+            try:
+                manifest = json.loads(beside.read_text(encoding="utf-8"))
+                observed = datetime.fromisoformat(manifest["observed_at"]) if "observed_at" in manifest else observed
+            except (ValueError, TypeError) as error:
+                raise SourceError(
+                    f"{contract.dataset}: {beside.name} is not a manifest: {type(error).__name__}"
+                ) from error
+        found.append(File(path, status.st_size, observed, manifest))
+    return sorted(found, key=lambda file: (file.observed_at, file.path.name))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def candidate(file: File, content_sha256: str) -> Candidate:
+    """The batch that a file would become."""
+    source = {"file": file.path.name, "bytes": file.bytes}
+    if file.manifest:
+        source["manifest"] = {key: file.manifest[key] for key in ("rows", "sha256") if key in file.manifest}
+    return Candidate(file.observed_at, content_sha256=content_sha256, place=file, source=source)
+
+
+def fetch(contract: Contract, candidate: Candidate) -> Fetch:
+    """Open the file. A file that changes while it is read is a SourceError: it was not complete."""
+    file: File = candidate.place
+    return Fetch(_chunks(file, candidate.content_sha256), dict(candidate.source))
+
+
+def _chunks(file: File, content_sha256: str | None) -> Iterator[bytes]:
+    seen = hashlib.sha256()
+    try:
+        with open(file.path, "rb") as opened:
+            while chunk := opened.read(CHUNK):
+                seen.update(chunk)
+                yield chunk
+    except OSError as error:
+        raise SourceError(f"{file.path.name} could not be read: {error.strerror}") from error
+    if seen.hexdigest() != content_sha256:
+        raise SourceError(f"{file.path.name} changed while it was read; it is taken when it is complete")
+
+
+def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> Iterator[Block]:
+    """Decompress and parse by the contract's format."""
+    options = contract.platform.connector
+    assert isinstance(options, FilesConnector)
+    plain = _gunzipped(chunks) if options.compression == "gzip" else chunks
+    parser = csv_text.parse if options.format == "csv" else json_text.parse
+    return parser(contract, plain, columns)
+
+
+def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decompress in bounded steps; a stream that ends early is an error, not the end of the file."""
+    stream = zlib.decompressobj(wbits=31)
+    any_bytes = False
+    try:
+        for received in chunks:
+            chunk = received
+            any_bytes = any_bytes or bool(chunk)
+            while chunk:
+                if stream.eof:  # a file of several members
+                    stream = zlib.decompressobj(wbits=31)
+                yield stream.decompress(chunk, CHUNK)
+                chunk = stream.unconsumed_tail or stream.unused_data
+    except zlib.error:
+        raise ContentError("the gzip stream is damaged") from None
+    if any_bytes and not stream.eof:
+        raise ContentError("the gzip stream is cut off before its end")

@@ -1,0 +1,218 @@
+"""A table of a source's database, read over SQLAlchemy in bounded memory and one consistent transaction.
+
+Rows become text as ISO 8601 and plain decimals, so that the archive and the contract's formats mean the same for every
+database. Statements are built from SQLAlchemy's core and compile for PostgreSQL, SQL Server and Oracle.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from citydata import settings
+from citydata.contract import Contract, SqlConnector
+from citydata.extract import Block, Candidate, ContentError, Fetch, SourceError
+
+# What each database calls a transaction in which a count and the rows that it counts agree.
+ISOLATION = {"postgresql": "REPEATABLE READ", "mssql": "SNAPSHOT", "oracle": "SERIALIZABLE"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of the table to read: rows changed at or after `since` (and before `until`), or the keys of all rows."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    keys_only: bool = False
+
+
+def candidate(contract: Contract, watermark: str | None, window: tuple[datetime, datetime] | None = None) -> Candidate:
+    """The next load: what changed since the watermark less the overlap, or in the window of a backfill."""
+    if window:
+        return Candidate(None, place=Reading(*window), source={"window": [moment.isoformat() for moment in window]})
+    since = None
+    if watermark and contract.watermark:
+        since = datetime.fromisoformat(watermark) - timedelta(minutes=contract.watermark.overlap_minutes)
+    return Candidate(None, place=Reading(since), watermark_from=since.isoformat() if since else None)
+
+
+def sweep(contract: Contract) -> Candidate:
+    """A reading of all keys, by which deleted rows are noticed."""
+    return Candidate(None, kind="sweep", place=Reading(keys_only=True))
+
+
+def columns(contract: Contract, *, keys_only: bool) -> list[str]:
+    """Names in the source of the columns that a reading has."""
+    return [column.source_name for column in contract.columns if column.key or not keys_only]
+
+
+def statements(contract: Contract, reading: Reading) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """The query of a reading, and the one that counts its rows."""
+    options = contract.platform.connector
+    assert isinstance(options, SqlConnector)
+    schema, _, name = options.table.rpartition(".")
+    table = sa.table(name, *(sa.column(column) for column in columns(contract, keys_only=False)), schema=schema or None)
+    query = sa.select(*(table.c[column] for column in columns(contract, keys_only=reading.keys_only)))
+    count = sa.select(sa.func.count()).select_from(table)
+    if contract.watermark and not reading.keys_only:
+        source_name = next(c.source_name for c in contract.columns if contract.watermark.column == c.name)
+        changed = table.c[source_name]
+        if reading.since:
+            query, count = (
+                one.where(changed >= sa.bindparam("since", reading.since, sa.DateTime(True))) for one in (query, count)
+            )
+        if reading.until:
+            query, count = (
+                one.where(changed < sa.bindparam("until", reading.until, sa.DateTime(True))) for one in (query, count)
+            )
+    return query, count
+
+
+def fetch(contract: Contract, candidate: Candidate) -> Fetch:
+    """Open the reading. `source` tells the server's time and row count, `watermark` the newest change that was read."""
+    result = Fetch(iter(()), dict(candidate.source))
+    result.chunks = _chunks(contract, candidate.place, result)
+    return result
+
+
+def _engine(connection: str) -> sa.Engine:
+    url = sa.make_url(settings.source_url(connection))
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg")  # SQLAlchemy would choose, and choose differently by version
+    return sa.create_engine(url, poolclass=sa.NullPool)
+
+
+def _chunks(contract: Contract, reading: Reading, result: Fetch) -> Iterator[bytes]:
+    options = contract.platform.connector
+    assert isinstance(options, SqlConnector)
+    engine = _engine(options.connection)
+    query, count = statements(contract, reading)
+    names = columns(contract, keys_only=reading.keys_only)
+    schema = pa.schema([(name, pa.string()) for name in names])
+    sink = _Sink()
+    newest: datetime | None = None
+    rows = 0
+    change = None
+    if contract.watermark and not reading.keys_only:
+        source_name = next(c.source_name for c in contract.columns if c.name == contract.watermark.column)
+        change = names.index(source_name)
+    try:
+        isolation = ISOLATION.get(engine.dialect.name, "SERIALIZABLE")
+        with engine.connect().execution_options(isolation_level=isolation) as connection:
+            now = connection.execute(sa.select(sa.func.current_timestamp())).scalar_one()
+            result.source["server_time"] = _utc(now).isoformat()
+            result.source["rows_reported"] = connection.execute(count).scalar_one()
+            answer = connection.execution_options(stream_results=True, yield_per=options.batch_rows).execute(query)
+            with pa.ipc.new_stream(sink, schema) as writer:
+                yield sink.taken()
+                for part in answer.partitions():
+                    values = list(zip(*part, strict=True))
+                    if change is not None:
+                        latest = max((_utc(value) for value in values[change] if value is not None), default=newest)
+                        newest = max(filter(None, (newest, latest)), default=None)
+                    arrays = [pa.array([_text(value) for value in column], pa.string()) for column in values]
+                    writer.write_batch(pa.record_batch(arrays, schema=schema))
+                    rows += len(part)
+                    yield sink.taken()
+            yield sink.taken()
+    except sa.exc.SQLAlchemyError as error:
+        # The driver's text may hold values or the address; its class says enough, and the server's log the rest.
+        cause = type(getattr(error, "orig", None) or error).__name__
+        raise SourceError(f"the source “{options.connection}” could not be read ({cause})") from None
+    finally:
+        engine.dispose()
+    result.source["rows_read"] = rows
+    if rows != result.source["rows_reported"]:
+        raise SourceError(f"the source reports {result.source['rows_reported']} rows but sent {rows}")
+    if newest and not reading.until:
+        # A row that claims to have changed in the future must not make the next reading skip what changes until then.
+        result.watermark = min(newest, _utc(now)).isoformat()
+
+
+class _Sink:
+    """A file that Arrow writes to and whose content is taken away after each batch."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def taken(self) -> bytes:
+        taken = b"".join(self._parts)
+        self._parts.clear()
+        return taken
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _text(value: Any) -> str | None:
+    """A value as the archive keeps it."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return _utc(value).isoformat(timespec="microseconds")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, int | float):
+        return repr(value)
+    raise ContentError(f"the source sent a value of type {type(value).__name__}, which the contract cannot describe")
+
+
+class _Stream:
+    """The archive's bytes as a file that Arrow reads."""
+
+    closed = False
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, b""
+
+    def read(self, size: int = -1) -> bytes:
+        while size < 0 or len(self._rest) < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._rest += chunk
+        taken, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+        return taken
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+
+def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> Iterator[Block]:
+    """Rows of an archived reading, named as in the contract."""
+    by_source = {column.source_name: column.name for column in contract.columns}
+    start = 1
+    stream = _Stream(chunks)
+    try:
+        with pa.ipc.open_stream(pa.PythonFile(stream, mode="r")) as reader:
+            for batch in reader:
+                named = batch.rename_columns([by_source[name] for name in batch.schema.names])
+                yield Block(named, pa.array(range(start, start + len(batch)), pa.int64()))
+                start += len(batch)
+    except pa.ArrowInvalid as error:
+        raise ContentError("the archive is not a complete reading of the table") from error
+    stream.read()  # what follows the last batch must pass through the archive too
