@@ -39,13 +39,11 @@ def audit(batch_ids: list[int]) -> dict[int, str]:
     with Runner() as runner:
         for batch_id in sorted(batch_ids):
             batch = ops.get(runner.connection, batch_id)
-            runner.connection.commit()
             if batch.state == "landed":
                 if land.ensure(runner.connection, batch):
                     batch = ops.get(runner.connection, batch_id)
                 verdicts = _verdicts(runner, batch) if _has_rows_to_judge(batch) else []
                 states[batch_id] = _settle(runner.connection, batch, verdicts)
-                runner.connection.commit()
             else:
                 states[batch_id] = batch.state
     return states
@@ -67,7 +65,7 @@ def _verdicts(runner: Any, batch: Batch) -> "list[Verdict]":
     verdicts: list[Verdict] = runner.run(suite.checks, batch.landing_table, parameters, schema="landing")
     if [verdict.check.id for verdict in verdicts] != [check.id for check in suite.checks]:
         raise AuditError(
-            f"{batch.title}: {len(verdicts)} of {len(suite.checks)} checks were evaluated; see {suite.path}, audit again"
+            f"{batch.title}: only {len(verdicts)} of {len(suite.checks)} checks were evaluated; see {suite.path}"
         )
     return verdicts
 
@@ -159,6 +157,7 @@ def _settle(connection: Connection, batch: Batch, verdicts: "list[Verdict]") -> 
         # What a person has released stays released when the landing table had to be made again.
         if reasons and batch.decided_at is None:
             ops.hold(connection, batch.batch_id, "; ".join(reasons))
+            land.drop(connection, batch.batch_id)  # a held batch is kept as its archive
             log.warning("%s is held: %s", batch.title, "; ".join(reasons))
             return "held"
     return "audited"

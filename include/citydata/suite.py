@@ -264,7 +264,8 @@ class Runner:
     """
 
     def __init__(self) -> None:
-        self.connection = database.connect("loader", options=f"-c work_mem={WORK_MEM}")
+        # Each query stands for itself: a lock kept until a commit would block landing the batch again.
+        self.connection = database.connect("loader", autocommit=True, options=f"-c work_mem={WORK_MEM}")
         engine = sa.create_engine("postgresql+psycopg://", creator=lambda: self.connection, poolclass=StaticPool)
         self._engine = SqlAlchemyExecutionEngine(engine=engine, create_temp_table=False)
 
