@@ -472,9 +472,9 @@ class _Reader:
         except ValidationError as error:
             first = error.errors()[0]
             where = [str(part) for part in first["loc"]]
-            index = places.get(where[0]) if where else None
+            place = places.get(where[0]) if where else None
             allowed = f"; allowed here: {', '.join(model.model_fields)}" if first["type"] == "extra_forbidden" else ""
-            path = (*at, index) if index is not None else at
+            path = (*at, place) if place is not None else at
             raise self.error(path, f"{'.'.join(where) or 'customProperties'}: {first['msg']}{allowed}") from error
 
     def member(self, role: str) -> str:

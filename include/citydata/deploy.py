@@ -3,6 +3,7 @@
 Running it again changes nothing. Needs an administrator of the database (CREATEROLE and CREATE on the database).
 """
 
+import functools
 import os
 import re
 import time
@@ -13,7 +14,6 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
-from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from citydata import contract, database, settings
@@ -60,7 +60,7 @@ def deploy() -> list[str]:
         with connection.transaction():
             _functions(connection)
         for entry in contract.load_all().values():
-            changes += _with_lock_retries(connection, lambda entry=entry: _reconcile(connection, entry))
+            changes += _with_lock_retries(connection, functools.partial(_reconcile, connection, entry))
         with connection.transaction():
             _grants(connection)
     return changes

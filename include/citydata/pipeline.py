@@ -133,7 +133,7 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
         except ContentError as error:
             wrong = error
         finally:
-            chunks.close()  # type: ignore[attr-defined] - archives the rest of what the source sends
+            chunks.close()  # archives the rest of what the source sends
         sealed = writer.seal()
     except BaseException as error:
         writer.abandon()

@@ -6,7 +6,7 @@ A file appears under its final name only when it is complete and on disk. From t
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -63,12 +63,12 @@ class Writer:
     def _encrypt(self, plain: IO[bytes]) -> None:
         try:
             pyrage.encrypt_io(plain, self._file, [_identity().to_public()])
-        except BaseException as error:  # noqa: BLE001 - raised when sealing
+        except BaseException as error:
             self._encryption_error = error
         finally:
             plain.close()
 
-    def tee(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def tee(self, chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
         """Yield `chunks` unchanged and archive them in the background.
 
         When the reader stops early because the content is wrong, the rest is archived all the same.

@@ -44,5 +44,5 @@ class Background:
             if self._error is None:
                 try:
                     self._consume(block)
-                except BaseException as error:  # noqa: BLE001 - it is raised in the caller
+                except BaseException as error:
                     self._error = error

@@ -101,8 +101,13 @@ def _header(options: FilesConnector, line: bytes) -> list[str]:
         raise ContentError(f"the header is not {options.encoding} (byte {error.start + 1})") from None
     if "\0" in text:
         raise ContentError("the header holds a NUL byte")
-    quoting = {"quotechar": options.quote} if options.quote else {"quoting": csv.QUOTE_NONE}
-    fields = next(csv.reader(io.StringIO(text), delimiter=options.delimiter, **quoting), [])  # type: ignore[arg-type]
+    reader = csv.reader(
+        io.StringIO(text),
+        delimiter=options.delimiter,
+        quotechar=options.quote or None,
+        quoting=csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,
+    )
+    fields = next(reader, [])
     return [field.strip() for field in fields]
 
 

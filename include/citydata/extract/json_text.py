@@ -56,7 +56,7 @@ def _records(options: FilesConnector, document: Any) -> Iterator[dict[str, str |
             if records.value:
                 yield {records.value: _text(item), **records.constants}
             elif isinstance(item, dict):
-                yield {name: _text(value) for name, value in item.items()} | records.constants
+                yield {**{name: _text(value) for name, value in item.items()}, **records.constants}
             else:
                 raise ContentError(f"“{'.'.join(records.path)}” holds something that is not a record")
 
