@@ -23,6 +23,7 @@ from typing import Any
 
 import psycopg
 import yaml
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from citydata import contract, database, master, quality, settings, town
@@ -105,7 +106,9 @@ def render_sources(path: Path = GENERATED) -> Path:
 
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+    ) as file:
         file.write(text)
     Path(file.name).chmod(0o644)
     Path(file.name).replace(path)
@@ -169,7 +172,12 @@ def variables() -> dict[str, Any]:
         "suppression_threshold": here.suppression_threshold,
         "time_zone": here.time_zone,
         "sectors": [
-            {"code": s.code, "name_fi": s.name_fi, "name_sv": s.name_sv, "until": s.until.isoformat() if s.until else None}
+            {
+                "code": s.code,
+                "name_fi": s.name_fi,
+                "name_sv": s.name_sv,
+                "until": s.until.isoformat() if s.until else None,
+            }
             for s in here.sectors
         ],
     }
@@ -207,7 +215,9 @@ def _directory() -> Path:
 
 def _environment() -> dict[str, str]:
     parts = conninfo_to_dict(database.url("transformer"))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CITYDATA_", "DBT_", "AIRFLOW_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CITYDATA_", "DBT_", "AIRFLOW_"))
+    }
     return environment | {
         "CITYDATA_DBT_HOST": str(parts["host"]),
         "CITYDATA_DBT_PORT": str(parts.get("port", 5432)),
@@ -225,7 +235,7 @@ def _die_with_parent() -> None:
 
 
 def _dbt(command: list[str], log: Path) -> int:
-    """Run dbt, with its output cleaned of values in `log`, and return its exit code: 0, 1 (a node failed) or 2 (broke off)."""
+    """Run dbt, its output cleaned of values in `log`; returns its exit code: 0, 1 (a node failed) or 2 (broke off)."""
     arguments = [
         str(Path(sys.executable).with_name("dbt")),
         *("--no-use-colors", "--log-level", "info", "--log-level-file", "none", "--no-version-check"),
@@ -249,8 +259,7 @@ def _dbt(command: list[str], log: Path) -> int:
             preexec_fn=_die_with_parent,  # noqa: PLW1509  # one system call, no lock can be held by it
         ) as process,
     ):
-        assert process.stdout
-        for line in process.stdout:
+        for line in process.stdout or ():
             if cleaned := _clean(line.rstrip()):
                 file.write(cleaned + "\n")
                 file.flush()
@@ -291,7 +300,8 @@ def _fingerprints(document: Manifest) -> dict[str, str]:
     tests: dict[str, list[Any]] = defaultdict(list)
     for node in document["nodes"].values():
         if node["resource_type"] == "test":
-            tests[attached_node(node)].append([node["unique_id"], node["raw_code"], node["config"]["severity"], node["config"]["meta"]])
+            config = node["config"]
+            tests[attached_node(node)].append([node["unique_id"], node["raw_code"], config["severity"], config["meta"]])
 
     @functools.cache
     def macro(unique_id: str) -> str:
@@ -310,7 +320,7 @@ def _fingerprints(document: Manifest) -> dict[str, str]:
         parts = [
             node["checksum"]["checksum"],
             {name: node["config"].get(name) for name in ("materialized", "tags", "contract", "pre-hook", "post-hook")},
-            node["group"] if "group" in node else None,
+            node.get("group"),
             node["description"],
             node["columns"],
             node.get("constraints"),
@@ -335,6 +345,15 @@ def attached_node(test: Mapping[str, Any]) -> str:
     return str(test.get("attached_node") or (depends[0] if depends else ""))
 
 
+def _about(unique_id: str, node: Mapping[str, Any]) -> str:
+    """The model, seed or source that a node's result is about."""
+    if node["resource_type"] == "test":
+        return attached_node(node)
+    if node["resource_type"] == "unit_test":
+        return str(node["depends_on"]["nodes"][0])
+    return unique_id
+
+
 def groups(document: Manifest) -> list[str]:
     """Names of dbt's groups."""
     return sorted(group["name"] for group in document["groups"].values())
@@ -342,12 +361,18 @@ def groups(document: Manifest) -> list[str]:
 
 def closure(document: Manifest, group: str) -> set[str]:
     """Models, seeds and sources that a group's tables are made of, its own included."""
-    found: set[str] = set()
-    waiting = [
+    members = (
         unique_id
         for unique_id, node in document["nodes"].items()
         if node["resource_type"] in ("model", "seed") and node["config"].get("group") == group
-    ]
+    )
+    return ancestors(document, *members)
+
+
+def ancestors(document: Manifest, *nodes: str) -> set[str]:
+    """Models, seeds and sources that `nodes` are made of, they themselves included."""
+    found: set[str] = set()
+    waiting = list(nodes)
     while waiting:
         unique_id = waiting.pop()
         if unique_id not in found:
@@ -370,7 +395,11 @@ def _descendants(document: Manifest, roots: Iterable[str]) -> set[str]:
         if unique_id not in found:
             found.add(unique_id)
             waiting += document["child_map"].get(unique_id, [])
-    return {name for name in found if name in document["nodes"] and document["nodes"][name]["resource_type"] in ("model", "seed")}
+    return found & _buildable(document)
+
+
+def _buildable(document: Manifest) -> set[str]:
+    return {name for name, node in document["nodes"].items() if node["resource_type"] in ("model", "seed")}
 
 
 def failures(document: Manifest, results: Mapping[str, tuple[str, str | None]]) -> dict[str, list[str]]:
@@ -387,12 +416,14 @@ def failures(document: Manifest, results: Mapping[str, tuple[str, str | None]]) 
         if node is None:
             continue
         kind = node["resource_type"]
-        about = {attached_node(node)} if kind == "test" else {unique_id} if kind != "unit_test" else set(node["depends_on"]["nodes"])
         if status == "skipped" and kind != "model":
             continue  # the model it belongs to was skipped or failed, and is named itself
-        text = f"{kind.replace('_', ' ')} {node['name']}: {status}" + (f" ({message})" if message and status != "skipped" else "")
+        about = _about(unique_id, node)
+        text = f"{kind.replace('_', ' ')} {node['name']}: {status}"
+        if message and status != "skipped":
+            text += f" ({message.replace(chr(10), ' ')})"
         for group, nodes in made_of.items():
-            if about & nodes:
+            if about in nodes:
                 reasons.setdefault(group, []).append(text)
     return reasons
 
@@ -434,7 +465,8 @@ def _out_of_date(connection: Connection, document: Manifest, code: str, build_id
         anew = anew or bool(unvouched)
         released = dict(
             connection.execute(
-                "SELECT dataset, batch_id FROM ops.release_horizon WHERE release_id = %s AND group_name = %s", (release_id, group)
+                "SELECT dataset, batch_id FROM ops.release_horizon WHERE release_id = %s AND group_name = %s",
+                (release_id, group),
             ).fetchall()
         )
         for dataset in datasets(document, made_of):
@@ -472,14 +504,11 @@ def _unreleased_selections(connection: Connection, document: Manifest, released_
     """Nodes that a later build wrote and nobody released: their tables hold what nobody vouches for."""
     names: set[str] = set()
     for (selection,) in connection.execute(
-        "SELECT selection FROM ops.build WHERE build_id > %s AND build_id <> %s AND selection IS NOT NULL", (released_build, build_id)
+        "SELECT selection FROM ops.build WHERE build_id > %s AND build_id <> %s AND selection IS NOT NULL",
+        (released_build, build_id),
     ):
         names |= set(selection.split())
-    return {
-        unique_id
-        for unique_id, node in document["nodes"].items()
-        if node["resource_type"] in ("model", "seed") and (EVERYTHING in names or node["name"] in names)
-    }
+    return {name for name in _buildable(document) if EVERYTHING in names or document["nodes"][name]["name"] in names}
 
 
 # -- a build ---------------------------------------------------------------------------------------------------------
@@ -503,8 +532,9 @@ def build(full: bool = False, run_id: str | None = None) -> Build:
             _prepare_staging(connection, document, code, log)
             master.match(connection)
             selected, anew = _out_of_date(connection, document, code, build_id)
-            everything = full or selected >= _descendants(document, document["nodes"])
-            names = (EVERYTHING,) if everything else tuple(sorted(document["nodes"][unique_id]["name"] for unique_id in selected))
+            names = tuple(sorted(document["nodes"][unique_id]["name"] for unique_id in selected))
+            if full or selected == _buildable(document):
+                names = (EVERYTHING,)
             connection.execute("UPDATE ops.build SET selection = %s WHERE build_id = %s", (" ".join(names), build_id))
             results = _run(names, full or anew, log) if names else {}
             reasons = _record(connection, document, build_id, results)
@@ -512,10 +542,13 @@ def build(full: bool = False, run_id: str | None = None) -> Build:
             # The connection may be what broke; the next build then finds this one still `building`, and ignores it.
             if not connection.closed:
                 connection.execute(
-                    "UPDATE ops.build SET state = 'failed', finished_at = clock_timestamp() WHERE build_id = %s", (build_id,)
+                    "UPDATE ops.build SET state = 'failed', finished_at = clock_timestamp() WHERE build_id = %s",
+                    (build_id,),
                 )
             if isinstance(error, psycopg.Error):
-                raise TransformError(f"build {build_id}: {database.cleaned(error)}; run the build again, and read {log}") from None
+                raise TransformError(
+                    f"build {build_id}: {database.cleaned(error)}; run the build again, and read {log}"
+                ) from None
             raise
     return Build(build_id, "built", full, names, time.monotonic() - started, reasons, log)
 
@@ -543,11 +576,10 @@ def _end_orphans(connection: Connection) -> None:
 
 def _begin(connection: Connection, full: bool, code: str, run_id: str | None) -> int:
     with connection.transaction():
-        row = connection.execute(
-            'INSERT INTO ops.build ("full", code_hash, run_id) VALUES (%s, %s, %s) RETURNING build_id', (full, code, run_id)
-        ).fetchone()
-        assert row
-        build_id = int(row[0])
+        [(build_id,)] = connection.execute(
+            'INSERT INTO ops.build ("full", code_hash, run_id) VALUES (%s, %s, %s) RETURNING build_id',
+            (full, code, run_id),
+        ).fetchall()
         # One statement, one snapshot: the horizons of all datasets are of the same moment.
         connection.execute(
             "INSERT INTO ops.build_horizon (build_id, dataset, batch_id)"
@@ -560,14 +592,16 @@ def _begin(connection: Connection, full: bool, code: str, run_id: str | None) ->
             " SELECT dataset, batch_id, build_id FROM ops.build_horizon WHERE build_id = %s",
             (build_id,),
         )
-    return build_id
+    return int(build_id)
 
 
 def _prepare_staging(connection: Connection, document: Manifest, code: str, log: Path) -> None:
     """Matching reads staging before dbt builds it, so its views must be there and be those of this code."""
     master.prepare(connection)
-    staging = {name for name, node in document["nodes"].items() if node["resource_type"] == "model" and node["schema"] == "staging"}
-    row = connection.execute("SELECT code_hash FROM ops.build WHERE state = 'built' ORDER BY build_id DESC LIMIT 1").fetchone()
+    staging = {name for name in _buildable(document) if document["nodes"][name]["schema"] == "staging"}
+    row = connection.execute(
+        "SELECT code_hash FROM ops.build WHERE state = 'built' ORDER BY build_id DESC LIMIT 1"
+    ).fetchone()
     if row and row[0] == code and not staging & _missing(connection, document):
         return
     if _dbt(["run", "--select", "path:models/staging"], log):
@@ -592,14 +626,18 @@ def _run(names: tuple[str, ...], anew: bool, log: Path) -> dict[str, dict[str, A
     return {result["unique_id"]: result for result in results}
 
 
-def _record(connection: Connection, document: Manifest, build_id: int, results: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+def _record(
+    connection: Connection, document: Manifest, build_id: int, results: dict[str, dict[str, Any]]
+) -> dict[str, list[str]]:
     """Keep the results, the checks among them also as results of quality, and mark the build as built."""
-    outcome = {name: (str(result["status"]), _clean(result["message"] or "") or None) for name, result in results.items()}
+    outcome = {
+        name: (str(result["status"]), _clean(result["message"] or "") or None) for name, result in results.items()
+    }
     reasons = failures(document, outcome)
     rows = []
     for unique_id, result in results.items():
         node = document["nodes"].get(unique_id) or document["unit_tests"].get(unique_id) or {}
-        about = document["nodes"].get(attached_node(node), node) if node.get("resource_type") in ("test", "unit_test") else node
+        about = document["nodes"].get(_about(unique_id, node), {}) if node else {}
         rows.append(
             (
                 build_id,
@@ -622,22 +660,25 @@ def _record(connection: Connection, document: Manifest, build_id: int, results: 
                 rows,
             )
         quality.record(connection, checks)
-        connection.execute("UPDATE ops.build SET state = 'built', finished_at = clock_timestamp() WHERE build_id = %s", (build_id,))
+        connection.execute(
+            "UPDATE ops.build SET state = 'built', finished_at = clock_timestamp() WHERE build_id = %s", (build_id,)
+        )
     return reasons
 
 
-def _checks(connection: Connection, document: Manifest, build_id: int, results: dict[str, dict[str, Any]]) -> list[quality.CheckResult]:
+def _checks(
+    connection: Connection, document: Manifest, build_id: int, results: dict[str, dict[str, Any]]
+) -> list[quality.CheckResult]:
     """dbt's data tests as results of quality. A test over no rows has shown nothing and is an error, not a pass."""
 
     @functools.cache
     def rows_of(unique_id: str) -> int:
         node = document["nodes"].get(unique_id) or document["sources"][unique_id]
         schema, table = node["schema"], node.get("alias") or node["identifier"]
-        found = connection.execute(
-            psycopg.sql.SQL("SELECT count(*) FROM {}").format(psycopg.sql.Identifier(schema, table))
-        ).fetchone()
-        assert found
-        return int(found[0])
+        [(count,)] = connection.execute(
+            sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
+        ).fetchall()
+        return int(count)
 
     checks = []
     for unique_id, result in results.items():
@@ -657,7 +698,8 @@ def _checks(connection: Connection, document: Manifest, build_id: int, results: 
                 source="dbt",
                 check_id=f"dbt.{test['name']}",
                 dimension=meta.get("dimension") or DIMENSION_OF_TEST[kind],
-                severity=meta.get("severity") or ("critical" if test["config"]["severity"].lower() == "error" else "warning"),
+                severity=meta.get("severity")
+                or ("critical" if test["config"]["severity"].lower() == "error" else "warning"),
                 description=test["description"] or f"{node['schema']}.{node['name']}: {test['name'].replace('_', ' ')}",
                 outcome="fail" if failed else "pass" if evaluated else "error",
                 dataset=staged,

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-# Forms of enterprise in the Trade Register and the Register of Associations, Finnish and Swedish, spelled out and short.
+# Forms of enterprise in the Trade Register and the Register of Associations, in Finnish and Swedish.
 LEGAL_FORMS = frozenset(
     {
         *("oy", "ab", "oyj", "abp", "ky", "kb", "ay", "öb", "tmi", "fa", "osk", "anl", "ry", "rf", "rs", "rp", "sr"),

@@ -10,7 +10,7 @@ Deterministic rules, in this order; the first that applies decides:
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -36,7 +36,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Link:
-    """The business id that a record was linked to, and how. `match_name` and `municipality` identify a record without one."""
+    """The business id that a record was linked to, and how; name and municipality stand for a record without one."""
 
     dataset: str
     source_id: str
@@ -86,11 +86,12 @@ def link(records: Iterable[Record]) -> list[Link]:
         if len(here) == 1:
             return result("name_and_municipality", "0.950", next(iter(here)))
         if len(here) > 1 or len(anywhere) > 1:
-            return result("unmatched", "0.000", None, f"{why}, and {max(len(here), len(anywhere))} business ids have the name")
+            count = max(len(here), len(anywhere))
+            return result("unmatched", "0.000", None, f"{why}, and {count} business ids have the name")
         if anywhere and not municipality:
             return result("name", "0.850", next(iter(anywhere)))
         if anywhere:
-            return result("unmatched", "0.000", None, f"{why}, and the business id of that name has another home municipality")
+            return result("unmatched", "0.000", None, f"{why}, and that name's business id has another municipality")
         return result("unmatched", "0.000", None, f"{why}, and no business id has the name")
 
     return [linked(record) for record in records]
@@ -101,7 +102,8 @@ SELECT 'finance.suppliers', business_id, name, business_id, municipality
 FROM staging.stg_finance__suppliers
 WHERE business_id IS NOT NULL
 UNION ALL
-SELECT DISTINCT 'finance.purchase_invoices', supplier_source_id, supplier_name, supplier_business_id, supplier_municipality
+SELECT DISTINCT
+    'finance.purchase_invoices', supplier_source_id, supplier_name, supplier_business_id, supplier_municipality
 FROM staging.stg_finance__purchase_invoices
 """
 
@@ -133,8 +135,6 @@ def match(connection: Connection[Any]) -> int:
     connection.execute("DELETE FROM master_link.supplier")
     with connection.cursor() as cursor, cursor.copy("COPY master_link.supplier FROM STDIN") as copy:
         for one in links:
-            copy.write_row(
-                (one.dataset, one.source_id, one.business_id, one.match_name, one.municipality, one.rule, one.score, one.reason)
-            )
+            copy.write_row(astuple(one))
     connection.execute("ANALYZE master_link.supplier")
     return len(links)
