@@ -376,7 +376,7 @@ def _supplier(number: int, rng: random.Random, *, known: bool) -> Supplier:
     else:
         municipality = rng.choice(("Ulkomaat", "Ei tiedossa"))
     variants: tuple[str, ...] = ()
-    if known and rng.random() < 0.06:
+    if known and number % 10 == 1:
         variants = (name.upper(), name.replace("-", " "))
     # A few suppliers get most of the invoices, as in every town.
     return Supplier(name, identifier, municipality, trade, rng.paretovariate(1.1), variants)

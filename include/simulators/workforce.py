@@ -12,7 +12,7 @@ What a day does after day 0 (each kind happens every day unless said otherwise):
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -148,12 +148,21 @@ class Workforce:
     identities: set[tuple[date, int]] = field(default_factory=set)
     wrong_identity_codes: set[str] = field(default_factory=set)
     """Person numbers whose identity code has a wrong check character on purpose."""
+    mistakes: list[str] = field(default_factory=list)
+    """Employments registered by mistake: nothing happens in them until they are deleted."""
     next_person: int = 100_001
     next_absence: int = 1
 
     def copy(self) -> Workforce:
-        return Workforce(dict(self.people), dict(self.employments), dict(self.absences), set(self.identities),
-                         set(self.wrong_identity_codes), self.next_person, self.next_absence)  # fmt: skip
+        return replace(
+            self,
+            people=dict(self.people),
+            employments=dict(self.employments),
+            absences=dict(self.absences),
+            identities=set(self.identities),
+            wrong_identity_codes=set(self.wrong_identity_codes),
+            mistakes=list(self.mistakes),
+        )
 
 
 class _Office:
@@ -377,6 +386,8 @@ def _opening(seed: int, scale: float) -> Workforce:
         employments += _employ_formerly(office, social_health=True)
     for employment in employments:
         _absences_of(office, employment)
+    _register_by_mistake(office)
+    _register_by_mistake(office)
     numbers = list(workforce.people)
     for number in numbers[5 : 5 + WRONG_IDENTITY_CODES]:
         person = workforce.people[number]
@@ -404,7 +415,10 @@ def _change(workforce: Workforce, seed: int, scale: float, day: int) -> None:
     people, employments, absences = workforce.people, workforce.employments, workforce.absences
     changed: dict[str, list[str]] = {"people": [], "employments": [], "absences": []}
 
-    running = [row for row in employments.values() if row.end_date is None and row.start_date < today]
+    running = [
+        row for row in employments.values()
+        if row.end_date is None and row.start_date < today and row.employment_number not in workforce.mistakes
+    ]  # fmt: skip
     leaving, shortening, moving, *absent_today = rng.sample(
         running, min(len(running), 5 + scaled(28, scale, minimum=3))
     )
@@ -439,7 +453,10 @@ def _change(workforce: Workforce, seed: int, scale: float, day: int) -> None:
         end_known = None if rng.random() < 0.3 else start + timedelta(days=_sick_days(rng) - 1)
         changed["absences"].append(office.absent(employment, "sick", start, end_known).absence_number)
     office.absent(absent_today[0], "sick", today - timedelta(days=2), today, updated_at=late)
-    _delete_employments(office)
+    _delete_mistakes(office)
+    mistaken = _register_by_mistake(office)
+    changed["people"].append(mistaken.person_number)
+    changed["employments"].append(mistaken.employment_number)
     _break_and_repair(office, absent_today[0], changed)
     _stamp_newest(workforce, day, changed)
 
@@ -457,26 +474,20 @@ def _change_employments(
     changed["employments"] += [leaving.employment_number, shortening.employment_number]
 
 
-def _delete_employments(office: _Office) -> None:
-    """Registrations made by mistake disappear without a trace, as real HR systems allow."""
+def _register_by_mistake(office: _Office) -> Employment:
+    person = office.register(1965, 2000)
+    row = office.employ(person, office.job(), start=office.today, end=None, kind="hourly", share=office.share())
+    office.workforce.mistakes.append(row.employment_number)
+    return row
+
+
+def _delete_mistakes(office: _Office) -> None:
+    """Registrations made by mistake on an earlier day disappear without a trace, as real HR systems allow."""
     workforce = office.workforce
-    if office.day % 2 and office.day % 3:
-        return
-    busy = {row.employment_number for row in workforce.absences.values()}
-    alone: dict[str, list[Employment]] = {}
-    for row in workforce.employments.values():
-        alone.setdefault(row.person_number, []).append(row)
-    # Not the rows of today: a row must have been seen before its deletion can be.
-    candidates = [
-        rows[0] for rows in alone.values()
-        if len(rows) == 1 and rows[0].employment_number not in busy and rows[0].updated_at.date() < office.today
-    ]  # fmt: skip
-    if office.day % 2 == 0 and candidates:
-        row = candidates.pop()
-        del workforce.employments[row.employment_number]
-    if office.day % 3 == 0 and candidates:
-        row = candidates.pop()
-        del workforce.employments[row.employment_number]
+    if office.day % 2 == 0:
+        del workforce.employments[workforce.mistakes.pop(0)]
+    if office.day % 3 == 0:
+        row = workforce.employments.pop(workforce.mistakes.pop(0))
         del workforce.people[row.person_number]
 
 
