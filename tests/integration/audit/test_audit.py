@@ -195,7 +195,8 @@ def test_a_lost_landing_table_is_landed_again_before_it_is_judged(land_rows, que
             )
             for number, row in enumerate(sample(lost.dataset), start=1):
                 other.execute(
-                    f"INSERT INTO landing.{lost.landing_table} VALUES (%s, %s, %s)", (number, row["account"], row["name"])
+                    f"INSERT INTO landing.{lost.landing_table} VALUES (%s, %s, %s)",
+                    (number, row["account"], row["name"]),
                 )
 
     monkeypatch.setattr(land, "reland", reland)

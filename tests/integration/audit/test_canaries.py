@@ -1,6 +1,7 @@
 """Every check of every suite passes on the clean sample and fails on its canary."""
 
 import pytest
+
 from citydata import canary, contract
 
 
