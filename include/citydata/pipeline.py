@@ -195,14 +195,17 @@ def decide(batch_id: int, *, release: bool, person: str, reason: str) -> str:
     with database.connect("loader", autocommit=True) as connection:
         ops.decide(connection, batch_id, "sealed" if release else "rejected", person, reason)
         land.drop(connection, batch_id)
-    return replay(batch_id) if release else "rejected"
+    if release:
+        replay(batch_id)
+    with database.connect("loader", autocommit=True) as connection:
+        return ops.get(connection, batch_id).state
 
 
-def replay(batch_id: int) -> str:
-    """Take a batch through landing, audit and publishing again from its archive; returns the state that it has then.
+def replay(batch_id: int) -> int:
+    """Take a batch through landing, audit and publishing again from its archive; returns the batch that it became.
 
-    Only the newest batch of its dataset can be replayed, because versions are opened in sequence; older ones are replayed by
-    rebuilding the dataset. Replaying a published batch under the same contract changes nothing.
+    Of snapshots only the newest of its scope can be replayed, because versions are opened in sequence; older ones are
+    replayed by rebuilding the dataset. Replaying a published batch under the same contract changes nothing.
     """
     with database.connect("loader", autocommit=True) as connection:
         batch = ops.get(connection, batch_id)
@@ -212,21 +215,25 @@ def replay(batch_id: int) -> str:
                 f"{batch.title} is {batch.state} and cannot be replayed; run `./citydata run {batch.dataset}`"
             )
         if batch.state == "published":
-            newest = ops.in_states(connection, batch.dataset, "published")[-1]
-            if newest.batch_id != batch_id:
+            contract = contracts.load(batch.dataset)
+            same_scope = [
+                one for one in ops.in_states(connection, batch.dataset, "published") if one.scope == batch.scope
+            ]
+            # The rows of an increment say themselves what is newer; those of a snapshot do not.
+            if contract.mode == "snapshot" and same_scope[-1].batch_id != batch_id:
                 raise ops.BatchError(
-                    f"{batch.title} was followed by batch {newest.batch_id}; replay that one, or rebuild the dataset from its archive"
+                    f"{batch.title} was followed by batch {same_scope[-1].batch_id}; replay that one, or rebuild the dataset"
                 )
-            batch_id = _repeat(connection, contracts.load(batch.dataset), batch_id)
-        return _again(connection, batch_id)
+            batch_id = _repeat(connection, contract, batch_id)
+        _again(connection, batch_id)
+        return batch_id
 
 
-def _again(connection: Connection, batch_id: int) -> str:
-    """Land a sealed batch from its archive, audit and publish it; returns the state that it has then."""
+def _again(connection: Connection, batch_id: int) -> None:
+    """Land a sealed batch from its archive, audit and publish it."""
     batch = ops.get(connection, batch_id)
     land.reland(connection, batch)
     audit_and_publish([batch.dataset], [batch_id])
-    return ops.get(connection, batch_id).state
 
 
 def _repeat(connection: Connection, contract: Contract, batch_id: int) -> int:

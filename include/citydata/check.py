@@ -1,0 +1,86 @@
+"""What can be checked without a database or a source: contracts, suites, lineage. CI's gate, and a help before a commit."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from citydata import contract as contracts
+from citydata import formats, settings
+
+MODELS = settings.ROOT / "dbt_project" / "models"
+
+
+def problems() -> list[str]:
+    """Everything that is wrong, each with file and what to do; empty when all is well."""
+    return [*_contracts(), *_suites(), *_lineage(), *_town()]
+
+
+def _contracts() -> Iterator[str]:
+    loaded, errors = contracts.load_each()
+    yield from map(str, errors)
+    for entry in loaded.values():
+        yield from contracts.problems(entry)
+        for column in entry.columns:
+            if column.type in ("date", "timestamp"):
+                try:
+                    formats.pattern(column.options["format"])
+                except ValueError as error:
+                    yield f"{entry.path}: column {column.name}: {error}"
+
+
+def _suites() -> Iterator[str]:
+    from citydata import suite  # noqa: PLC0415 - importing it costs seconds
+
+    loaded, _ = contracts.load_each()
+    for dataset in loaded:
+        try:
+            suite.load(dataset)
+        except suite.SuiteError as error:
+            yield str(error)
+    for path in settings.EXPECTATIONS.glob("*/*.json"):
+        if f"{path.parent.name}.{path.stem}" not in loaded:
+            yield f"{path}: a suite for a dataset that has no contract; remove it or write the contract"
+
+
+def _lineage() -> Iterator[str]:
+    """Every dataset has its staging model, every staging model its dataset, every `ref` its model."""
+    loaded, _ = contracts.load_each()
+    models = {path.stem: path for path in (settings.ROOT / "dbt_project").rglob("*.sql") if "target" not in path.parts}
+    seeds = {path.stem for path in (settings.ROOT / "dbt_project").glob("seeds/**/*.csv")}
+    for dataset in loaded:
+        if f"stg_{dataset.replace('.', '__')}" not in models:
+            yield f"{dataset}: no staging model dbt_project/models/staging/…/stg_{dataset.replace('.', '__')}.sql"
+    for name, path in models.items():
+        if not path.is_relative_to(MODELS):
+            continue
+        if name.startswith("stg_") and name.removeprefix("stg_").replace("__", ".") not in loaded:
+            yield f"{path}: a staging model for a dataset that has no contract"
+        for reference in re.findall(r"""\bref\(\s*['"](\w+)['"]""", path.read_text(encoding="utf-8")):
+            if reference not in models and reference not in seeds:
+                yield f"{path}: ref('{reference}') names no model or seed"
+
+
+def _town() -> Iterator[str]:
+    """The town's name and number stand in `town.yaml`, not in code: another town changes one file."""
+    from citydata import town  # noqa: PLC0415
+
+    here = town.load()
+    words = re.compile(
+        rf"\b(?:{re.escape(here.name_fi)}|{re.escape(here.name_sv)}|{re.escape(here.municipality_code)})\b"
+    )
+    for path in _code():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if words.search(line):
+                yield f"{path.relative_to(settings.ROOT)}:{number}: names the town; take it from include/town.yaml"
+
+
+def _code() -> Iterator[Path]:
+    roots = ("dags", "plugins", "expectations", "include/citydata", "include/migrations", "dbt_project")
+    for root in roots:
+        for path in sorted((settings.ROOT / root).rglob("*")):
+            if path.suffix in (".py", ".sql", ".json", ".yml", ".yaml") and not {
+                "target",
+                "seeds",
+                "__pycache__",
+            } & set(path.parts):
+                yield path
