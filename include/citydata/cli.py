@@ -5,12 +5,14 @@ person; 130 interrupted.
 """
 
 import contextlib
+import getpass
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -28,6 +30,11 @@ app = typer.Typer(
     add_completion=False,
 )
 
+BATCH_COLUMNS = (
+    *("batch_id", "dataset", "kind", "state", "extracted", "inserted", "changed", "unchanged", "closed", "quarantined"),
+    *("held", "started_at", "published_at"),
+)
+MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -45,23 +52,34 @@ def _explained() -> Iterator[None]:
     """Say errors of the platform and of the database in a sentence, without values and without a traceback."""
     import psycopg
 
-    from citydata import contract, database, deploy
+    from citydata import audit, contract, database, deploy, extract, ops, release, transform
     from citydata.service import airflow, inputs, installation, postgres
     from citydata.settings import SettingMissing
 
     foreseen = (
+        SettingMissing,
         airflow.AirflowError,
+        audit.AuditError,
         contract.ContractError,
         deploy.DeploymentError,
+        extract.ContentError,
+        extract.SourceError,
         inputs.InputError,
         installation.InstallationError,
+        ops.BatchError,
         postgres.ClusterError,
-        SettingMissing,
+        release.ReleaseError,
+        transform.TransformError,
     )
     try:
         yield
     except foreseen as error:
         _fail(str(error))
+    except ExceptionGroup as group:
+        known, unknown = group.split(foreseen)
+        if unknown:
+            raise
+        _fail("\n".join(map(str, known.exceptions)) if known else "")
     except psycopg.Error as error:
         _fail(f"The database says: {database.cleaned(error)}. Is it running? `./citydata status`")
 
@@ -227,6 +245,76 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 
 @app.command()
+def run(
+    target: Annotated[
+        str, typer.Argument(metavar="SYSTEM[.DATASET]", help="What to load; `warehouse` builds and releases only.")
+    ],
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=MOMENTS, help="Load again what changed from then on, in the town's time."),
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--to", formats=MOMENTS, help="… and before then. [default: now]")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Load a system or a dataset now, without the scheduler: extract, land, audit, publish, build, release.
+
+    `--from` and `--to` are for datasets that are read by their time of change; the usual run goes on where the last ended.
+
+    Exit codes: 0 done, 1 failure, 2 wrong usage, 3 done but a batch is held or a group is stale.
+    """
+    from zoneinfo import ZoneInfo
+
+    from citydata import contract, database, pipeline, release, town, transform
+    from citydata.service import progress
+    from citydata.service.display import console, summary
+    from citydata.service.up import Outcome
+
+    _installation()
+    zone = ZoneInfo(town.load().time_zone)
+    if until and not since:
+        raise typer.BadParameter("--to needs --from")
+    window = None
+    if since:
+        end = until.replace(tzinfo=zone) if until else datetime.now(UTC)
+        window = (since.replace(tzinfo=zone).astimezone(UTC), end.astimezone(UTC))
+    with _explained():
+        names = contract.load_each()[0]
+        chosen = [name for name in names if target in (name, name.partition(".")[0])]
+        if not chosen and target != "warehouse":
+            raise typer.BadParameter(f"there is no system or dataset {target}; there are {', '.join(names)}")
+        by_time = [name for name in chosen if names[name].watermark]
+        if window and by_time != chosen:
+            raise typer.BadParameter(
+                f"--from needs datasets that are read by their time of change: {', '.join(by_time)}"
+            )
+        with database.connect("engineer", autocommit=True) as connection:
+            moment = progress.now(connection)
+            if chosen:
+                pipeline.run(chosen, window=window)
+            else:
+                release.release(transform.build().build_id)
+            done = progress.datasets(connection, moment)
+            outcome = Outcome(
+                True, [item for item in done if item.dataset in chosen], progress.build(connection, moment)
+            )
+    stale = outcome.build.stale_groups if outcome.build else {}
+    if json_:
+        _print_json({"datasets": [vars(item) for item in outcome.datasets], "stale_groups": stale})
+    else:
+        screen = console()
+        if outcome.datasets:
+            screen.print(summary(outcome))
+        if outcome.build:
+            built = outcome.build
+            screen.print(f"warehouse {built.step}: {built.rows} rows written in {built.seconds:.1f} s", highlight=False)
+        for group, reason in stale.items():
+            screen.print(f"[yellow]stale[/] group {group}: {reason}", soft_wrap=True)
+    raise typer.Exit(3 if outcome.held or stale else 0)
+
+
+@app.command()
 def deploy() -> None:
     """Bring the database to this version: migrations, roles, tables and grants from contracts.
 
@@ -290,6 +378,122 @@ def simulate(
                 )
     if work:
         _conclude(installation, outcome, summary, json_)
+
+
+batch = typer.Typer(help="Batches: what was read, what a person decides about held ones.", no_args_is_help=True)
+app.add_typer(batch, name="batch")
+
+Person = Annotated[str, typer.Option("--by", help="Who decides.", show_default="your login")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the ledger.")]
+BatchId = Annotated[int, typer.Argument(metavar="BATCH", help="Its number; `batch list` shows them.")]
+
+
+@batch.command("list")
+def batch_list(
+    dataset: Annotated[str | None, typer.Option(help="Only of this dataset.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only in this state, such as held.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    json_: Json = False,
+) -> None:
+    """Newest batches with their counts."""
+    from citydata import database, ops
+
+    _installation()
+    with _explained(), database.connect("engineer", autocommit=True) as connection:
+        found = ops.listing(connection, dataset, state, limit)
+    _show_rows(found, BATCH_COLUMNS, json_)
+
+
+@batch.command("show")
+def batch_show(batch_id: BatchId, json_: Json = False) -> None:
+    """Everything about a batch: counts, failed checks, reasons of quarantine, and what can be done.
+
+    Exit codes: 0 published or on its way, 1 failed or no such batch, 3 held.
+    """
+    from citydata import database
+    from citydata.service.display import batch_view, console
+    from citydata.service.status import batch as look
+
+    _installation()
+    with _explained(), database.connect("engineer", autocommit=True) as connection:
+        found = look(connection, batch_id)
+    if json_:
+        _print_json(vars(found))
+    else:
+        console().print(batch_view(found))
+    raise typer.Exit({"held": 3, "failed": 1}.get(found.state, 0))
+
+
+def _decided(batch_id: int, state: str) -> None:
+    typer.echo(f"batch {batch_id} is {state}")
+    if state == "published":
+        typer.echo("The scheduler's next build takes it in; at once: ./citydata run warehouse")
+    raise typer.Exit(3 if state == "held" else 0)
+
+
+@batch.command("release")
+def batch_release(batch_id: BatchId, reason: Reason, person: Person = "") -> None:
+    """Publish a held batch after all. It is landed again from its archive; checks are recorded but no longer hold it.
+
+    Exit codes: 0 published, 1 failure, 3 still held.
+    """
+    from citydata import pipeline
+
+    _installation()
+    with _explained():
+        state = pipeline.decide(batch_id, release=True, person=person or getpass.getuser(), reason=reason)
+    _decided(batch_id, state)
+
+
+@batch.command("reject")
+def batch_reject(batch_id: BatchId, reason: Reason, person: Person = "") -> None:
+    """Refuse a held batch for good: the last good data stays, and later batches go on."""
+    from citydata import pipeline
+
+    _installation()
+    with _explained():
+        state = pipeline.decide(batch_id, release=False, person=person or getpass.getuser(), reason=reason)
+    _decided(batch_id, state)
+
+
+@batch.command("replay")
+def batch_replay(batch_id: BatchId) -> None:
+    """Take the newest batch of a dataset from its archive again. Under the same contract it changes nothing.
+
+    Exit codes: 0 published, 1 failure, 3 held.
+    """
+    from citydata import pipeline
+
+    _installation()
+    with _explained():
+        again = pipeline.replay(batch_id)
+    _decided(again.batch_id, again.state)
+
+
+@batch.command("rebuild")
+def batch_rebuild(
+    dataset: Annotated[str, typer.Argument(metavar="SYSTEM.DATASET")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Make the versioned table of a dataset anew from the archives of all its batches, in their order."""
+    from citydata import pipeline
+
+    _installation()
+    if not yes:
+        typer.confirm(f"Empty the versioned table of {dataset} and fill it again from its archives?", abort=True)
+    with _explained():
+        typer.echo(f"{dataset}: made anew from {pipeline.rebuild(dataset)} batches")
+
+
+def _show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], json_: bool) -> None:
+    from citydata.service.display import console, rows_table
+
+    if json_:
+        _print_json(rows)
+    elif rows:
+        console().print(rows_table([{name: row[name] for name in columns} for row in rows]))
+    else:
+        typer.echo("none")
 
 
 if __name__ == "__main__":

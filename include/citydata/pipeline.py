@@ -11,7 +11,7 @@ from citydata import contract as contracts
 from citydata import database, land, ops
 from citydata.contract import Contract
 from citydata.extract import Candidate, ContentError, Fetch, SourceError, archive, connector, files
-from citydata.ops import Connection
+from citydata.ops import Batch, Connection
 
 log = logging.getLogger(__name__)
 
@@ -195,13 +195,10 @@ def decide(batch_id: int, *, release: bool, person: str, reason: str) -> str:
     with database.connect("loader", autocommit=True) as connection:
         ops.decide(connection, batch_id, "sealed" if release else "rejected", person, reason)
         land.drop(connection, batch_id)
-    if release:
-        replay(batch_id)
-    with database.connect("loader", autocommit=True) as connection:
-        return ops.get(connection, batch_id).state
+    return replay(batch_id).state if release else "rejected"
 
 
-def replay(batch_id: int) -> int:
+def replay(batch_id: int) -> Batch:
     """Take a batch through landing, audit and publishing again from its archive; returns the batch that it became.
 
     Of snapshots only the newest of its scope can be replayed, because versions are opened in sequence; older ones are
@@ -226,7 +223,7 @@ def replay(batch_id: int) -> int:
                 )
             batch_id = _repeat(connection, contract, batch_id)
         _again(connection, batch_id)
-        return batch_id
+        return ops.get(connection, batch_id)
 
 
 def _again(connection: Connection, batch_id: int) -> None:

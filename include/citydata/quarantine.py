@@ -59,7 +59,7 @@ def retry(dataset: str) -> dict[str, int]:
         for batch_id in _batches_with_open_rows(connection, contract.dataset, table):
             rows = _count(connection, table, batch_id, "open")
             again = pipeline.replay(batch_id)
-            if ops.get(connection, again).state != "published":
+            if again.state != "published":
                 continue
             result["open"] += rows
             # Whether the new batch resolved them or refused them again: it is the new batch that answers for them now.
@@ -67,9 +67,9 @@ def retry(dataset: str) -> dict[str, int]:
                 sql.SQL(
                     "UPDATE {} SET state = 'reprocessed', resolved_by_batch = %s WHERE batch_id = %s AND state IN ('open', 'resolved')"
                 ).format(table),
-                (again, batch_id),
+                (again.batch_id, batch_id),
             )
-            refused = _count(connection, table, again, "open")
+            refused = _count(connection, table, again.batch_id, "open")
             result["refused_again"] += refused
             result["reprocessed"] += rows - refused
     return result
