@@ -276,6 +276,12 @@ def _clean(text: str) -> str:
     return "\n".join(database.cleaned(ValueError(line)) for line in lines)
 
 
+def _message(result: Mapping[str, Any]) -> str | None:
+    """What a node said, without values: what went wrong and where, not the rows that a unit test compares."""
+    lines = _clean(result["message"] or "").splitlines()
+    return " ".join(line.strip() for line in lines[: 1 if result["status"] == "fail" else 4]) or None
+
+
 def manifest(code: str) -> Manifest:
     """dbt's manifest of the code with this hash, with our fingerprint of each node; parsed when it is the first time.
 
@@ -421,7 +427,7 @@ def failures(document: Manifest, results: Mapping[str, tuple[str, str | None]]) 
         about = _about(unique_id, node)
         text = f"{kind.replace('_', ' ')} {node['name']}: {status}"
         if message and status != "skipped":
-            text += f" ({message.replace(chr(10), ' ')})"
+            text += f" ({message})"
         for group, nodes in made_of.items():
             if about in nodes:
                 reasons.setdefault(group, []).append(text)
@@ -630,9 +636,7 @@ def _record(
     connection: Connection, document: Manifest, build_id: int, results: dict[str, dict[str, Any]]
 ) -> dict[str, list[str]]:
     """Keep the results, the checks among them also as results of quality, and mark the build as built."""
-    outcome = {
-        name: (str(result["status"]), _clean(result["message"] or "") or None) for name, result in results.items()
-    }
+    outcome = {name: (str(result["status"]), _message(result)) for name, result in results.items()}
     reasons = failures(document, outcome)
     rows = []
     for unique_id, result in results.items():

@@ -7,6 +7,9 @@ select
         when identity_code is not null and identity_code_valid then {{ surrogate_key(["'identity'", 'identity_code']) }}
         else {{ surrogate_key(["'person_number'", 'person_number']) }}
     end as employee_id,
-    case when identity_code is not null and identity_code_valid then 'identity_code' else 'person_number' end as how_matched,
+    case
+        when identity_code is not null and identity_code_valid then 'identity_code'
+        else 'person_number'
+    end as how_matched,
     1.000 as score
 from {{ ref('stg_hr__people') }}

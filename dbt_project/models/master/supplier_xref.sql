@@ -1,3 +1,7 @@
+-- The links are written between staging and this model, which dbt cannot see in them.
+-- depends_on: {{ ref('stg_finance__suppliers') }}
+-- depends_on: {{ ref('stg_finance__purchase_invoices') }}
+
 -- A supplier with a business id is the business id; one without stands for itself by name and municipality.
 select
     dataset as system,

@@ -48,14 +48,14 @@ select
     opened_by_batch
 from lines
 {% if is_incremental() %}
-where
-    opened_by_batch > {{ last_released_batch('finance.purchase_invoices', 'finance') }}
-    -- A line does not change, but master data may: the supplier it is linked to may have become another one.
-    or supplier_source_id in (
-        select known.supplier_source_id
-        from {{ this }} as known
-        inner join {{ ref('supplier_xref') }} as xref
-            on xref.system = 'finance.purchase_invoices' and known.supplier_source_id = xref.source_id
-        where known.supplier_key <> xref.supplier_id
-    )
+    where
+        opened_by_batch > {{ last_released_batch('finance.purchase_invoices', 'finance') }}
+        -- A line does not change, but master data may: the supplier it is linked to may have become another one.
+        or supplier_source_id in (
+            select known.supplier_source_id
+            from {{ this }} as known
+            inner join {{ ref('supplier_xref') }} as xref
+                on xref.system = 'finance.purchase_invoices' and known.supplier_source_id = xref.source_id
+            where known.supplier_key <> xref.supplier_id
+        )
 {% endif %}

@@ -38,8 +38,9 @@ unpaid as (
     from {{ ref('fct_absence') }} as absence
     inner join {{ ref('fct_employment') }} as employment on absence.employment_key = employment.employment_key
     inner join {{ ref('dim_date') }} as calendar
-        on calendar.date_day between greatest(absence.start_date, employment.start_date)
-        and least(absence.end_date, employment.end_date, {{ build_date() }})
+        on
+            calendar.date_day between greatest(absence.start_date, employment.start_date)
+            and least(absence.end_date, employment.end_date, {{ build_date() }})
     where absence.is_unpaid
     group by absence.employment_key, calendar.month_start
 )

@@ -42,7 +42,7 @@ cells as (
 
 judged as (
     select
-        cells.*,
+        *,
         sick_leave_employees > 0 and (
             sick_leave_employees < {{ var('suppression_threshold') }}
             or days_of_two >= {{ dominant }} * sick_leave_days
@@ -54,7 +54,7 @@ judged as (
 -- Cells without any ill person protect nothing and stay.
 ordered as (
     select
-        judged.*,
+        *,
         row_number() over in_order as place,
         sum(sick_leave_employees) over in_order as hidden_people,
         sum(employees) over in_order as hidden_employees,
@@ -83,6 +83,14 @@ protection as (
     group by month_start
 ),
 
+months as (
+    select
+        month_start,
+        sum(sick_leave_days) filter (where place_in_month <= 2) as days_of_two
+    from ill
+    group by month_start
+),
+
 totals as (
     select
         cells.month_start,
@@ -92,19 +100,17 @@ totals as (
         sum(cells.sick_leave_days)::integer as sick_leave_days,
         coalesce(max(two.days_of_two), 0) as days_of_two
     from cells
-    left join (
-        select
-            month_start,
-            sum(sick_leave_days) filter (where place_in_month <= 2) as days_of_two
-        from ill
-        group by month_start
-    ) as two on cells.month_start = two.month_start
+    left join months as two on cells.month_start = two.month_start
     group by cells.month_start
 ),
 
 judged_totals as (
     select
-        totals.*,
+        totals.month_start,
+        totals.employees,
+        totals.is_complete_month,
+        totals.sick_leave_employees,
+        totals.sick_leave_days,
         coalesce(protection.sensitive_cells > 0 and protection.hidden_cells is null, false)
         or (
             totals.sick_leave_employees > 0 and (
