@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -34,7 +33,6 @@ BATCH_COLUMNS = (
     *("batch_id", "dataset", "kind", "state", "extracted", "inserted", "changed", "unchanged", "closed", "quarantined"),
     *("held", "started_at", "published_at"),
 )
-MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -250,12 +248,12 @@ def run(
         str, typer.Argument(metavar="SYSTEM[.DATASET]", help="What to load; `warehouse` builds and releases only.")
     ],
     since: Annotated[
-        datetime | None,
-        typer.Option("--from", formats=MOMENTS, help="Load again what changed from then on, in the town's time."),
+        str | None,
+        typer.Option(
+            "--from", metavar="TIME", help="Load again what changed from then on: ISO 8601, in the town's time."
+        ),
     ] = None,
-    until: Annotated[
-        datetime | None, typer.Option("--to", formats=MOMENTS, help="… and before then. [default: now]")
-    ] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="… and before then. [default: now]")] = None,
     json_: Json = False,
 ) -> None:
     """Load a system or a dataset now, without the scheduler: extract, land, audit, publish, build, release.
@@ -264,21 +262,16 @@ def run(
 
     Exit codes: 0 done, 1 failure, 2 wrong usage, 3 done but a batch is held or a group is stale.
     """
-    from zoneinfo import ZoneInfo
-
-    from citydata import contract, database, pipeline, release, town, transform
+    from citydata import contract, database, pipeline, release, schedule, transform
     from citydata.service import progress
     from citydata.service.display import console, summary
     from citydata.service.up import Outcome
 
     _installation()
-    zone = ZoneInfo(town.load().time_zone)
-    if until and not since:
-        raise typer.BadParameter("--to needs --from")
-    window = None
-    if since:
-        end = until.replace(tzinfo=zone) if until else datetime.now(UTC)
-        window = (since.replace(tzinfo=zone).astimezone(UTC), end.astimezone(UTC))
+    try:
+        window = schedule.window(since, until)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     with _explained():
         names = contract.load_each()[0]
         chosen = [name for name in names if target in (name, name.partition(".")[0])]
@@ -345,6 +338,24 @@ def doctor(json_: Json = False) -> None:
     else:
         console().print(checks_table(checks))
     raise typer.Exit(int(any(check.outcome == "problem" for check in checks)))
+
+
+@app.command()
+def check(json_: Json = False) -> None:
+    """Check contracts, suites, lineage and drift, without a database. CI's gate.
+
+    Exit codes: 0 all is well, 1 something is wrong.
+    """
+    from citydata.check import problems
+
+    found = problems()
+    if json_:
+        _print_json(found)
+    else:
+        for problem in found:
+            typer.secho(problem, fg="red")
+        typer.echo(f"{len(found)} problems" if found else "contracts, suites and lineage are well")
+    raise typer.Exit(int(bool(found)))
 
 
 @app.command()
@@ -483,6 +494,78 @@ def batch_rebuild(
         typer.confirm(f"Empty the versioned table of {dataset} and fill it again from its archives?", abort=True)
     with _explained():
         typer.echo(f"{dataset}: made anew from {pipeline.rebuild(dataset)} batches")
+
+
+quarantine = typer.Typer(help="Rows that were refused: look, try again, waive.", no_args_is_help=True)
+app.add_typer(quarantine, name="quarantine")
+Dataset = Annotated[str, typer.Argument(metavar="SYSTEM.DATASET")]
+
+
+@quarantine.command("list")
+def quarantine_list(json_: Json = False) -> None:
+    """Refused rows by dataset, reason and state; no values.
+
+    Exit codes: 0 none is open, 1 failure, 3 some are.
+    """
+    from citydata import quarantine as rows
+
+    _installation()
+    with _explained():
+        found = rows.counts()
+    _show_rows(found, ("dataset", "reason", "state", "rows", "since", "last_batch"), json_)
+    raise typer.Exit(3 if any(row["state"] == "open" for row in found) else 0)
+
+
+@quarantine.command("show")
+def quarantine_show(
+    dataset: Dataset,
+    state: Annotated[str, typer.Option(help="open, resolved, reprocessed, waived or all.")] = "open",
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    json_: Json = False,
+) -> None:
+    """Refused rows of a dataset. Their content is shown only for systems without personal data."""
+    from citydata import quarantine as rows
+
+    _installation()
+    with _explained():
+        found = rows.show(dataset, state=None if state == "all" else state, limit=limit)
+    _show_rows(found, tuple(found[0]) if found else (), json_)
+
+
+@quarantine.command("retry")
+def quarantine_retry(dataset: Dataset, json_: Json = False) -> None:
+    """Read the batches with open rows again, under today's contract, as new batches.
+
+    Exit codes: 0 none was refused again, 1 failure, 3 some were.
+    """
+    from citydata import quarantine as rows
+
+    _installation()
+    with _explained():
+        result = rows.retry(dataset)
+    if json_:
+        _print_json(result)
+    else:
+        typer.echo(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in result.items()))
+    raise typer.Exit(3 if result["refused_again"] else 0)
+
+
+@quarantine.command("waive")
+def quarantine_waive(
+    dataset: Dataset,
+    reason: Reason,
+    ids: Annotated[
+        list[int] | None, typer.Option("--id", help="Only this row; may be repeated. [default: all]")
+    ] = None,
+    person: Person = "",
+) -> None:
+    """Decide that open rows of a dataset need nothing more."""
+    from citydata import quarantine as rows
+
+    _installation()
+    with _explained():
+        count = rows.waive(dataset, ids or [], person=person or getpass.getuser(), reason=reason)
+    typer.echo(f"{dataset}: {count} rows waived")
 
 
 def _show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], json_: bool) -> None:

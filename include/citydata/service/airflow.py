@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 
+from citydata import schedule
+from citydata.schedule import Pool
 from citydata.service.postgres import is_free
 from citydata.service.processes import Daemon
 from citydata.service.state import write_private
@@ -79,8 +81,9 @@ class Airflow:
             report(f"starting Airflow's {name}")
             self._daemons[name].stop()
             self._daemons[name].start(commands[name], environment, self.home / "airflow")
-        api = Api(self.url, os.environ["CITYDATA_AIRFLOW_ADMIN_PASSWORD"])
+        api = self.api()
         self._wait_until_healthy(api)
+        api.ensure_pools(schedule.pools())
         return api
 
     def api(self) -> "Api":
@@ -294,6 +297,14 @@ class Api:
                     f"Airflow does not know the DAGs {', '.join(missing)} after {seconds:.0f} s.{errors}"
                 )
             time.sleep(1)
+
+    def ensure_pools(self, pools: Iterable[Pool]) -> None:
+        """Make the pools that are missing; the size of those that are there is the administrator's."""
+        present = {pool["name"] for pool in self._get("pools", limit=100)["pools"]}
+        for pool in pools:
+            if pool.name not in present:
+                body = {"name": pool.name, "slots": pool.slots, "description": pool.description}
+                self._request("POST", "pools", json={**body, "include_deferred": False})
 
     def trigger(self, dag: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run of `dag` now and return its run id."""

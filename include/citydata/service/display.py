@@ -11,7 +11,7 @@ from rich.text import Text
 
 from citydata.service.doctor import Check
 from citydata.service.progress import BuildProgress, DatasetProgress
-from citydata.service.status import Status
+from citydata.service.status import BatchView, Status
 from citydata.service.up import Outcome
 
 COLOURS = {
@@ -117,6 +117,19 @@ def status_view(status: Status) -> Group:
         parts.append(findings)
     if status.batches:
         parts.append(rows_table(status.batches))
+    return Group(*parts)
+
+
+def batch_view(batch: BatchView) -> Group:
+    """A batch: its facts, its ledger, why rows or the batch did not pass, and what to type."""
+    facts = Table(f"batch {batch.batch_id}", f"{batch.dataset}: {batch.state}")
+    for name, value in batch.facts.items():
+        facts.add_row(name.replace("_", " "), _cell(value))
+    parts: list[Table | Text] = [facts, rows_table([dict(batch.counts)])]
+    for rows in (batch.failed_checks, batch.reasons):
+        if rows:
+            parts.append(rows_table(rows))
+    parts += [Text(f"next: {command}") for command in batch.commands]
     return Group(*parts)
 
 

@@ -74,7 +74,7 @@ def _machine(installation: Installation) -> Iterator[Check]:
             yield Check(f"port of {subject}", "note", f"{port} is in use", "the next free one will be taken")
 
 
-def _at_least(subject: str, amount: float, wanted: float, needed: float, unit: str, advice: str) -> Check:  # noqa: PLR0917
+def _at_least(subject: str, amount: float, wanted: float, needed: float, unit: str, advice: str) -> Check:
     outcome = "ok" if amount >= wanted else "note" if amount >= needed else "problem"
     return Check(subject, outcome, f"{amount:.1f} {unit}", "" if outcome == "ok" else advice)
 

@@ -84,7 +84,7 @@ def drop(dataset: str, file: Path, directory: Path) -> bool:
     Return False when it lies there already, byte for byte.
     """
     connector = contract.load(dataset).platform.connector
-    assert isinstance(connector, FilesConnector)  # noqa: S101  # `read` let nothing else through
+    assert isinstance(connector, FilesConnector)  # `read` let nothing else through
     target = directory / connector.directory / connector.pattern.replace("*", f"-{file.stem}")
     done = target.with_name(target.name + ".done")
     if target.exists() and done.exists() and filecmp.cmp(file, target, shallow=False):

@@ -1,12 +1,12 @@
 """What runs, what is late, what is held, what failed and why, and the next command to type for each."""
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 
-from citydata import contract, database
+from citydata import contract, database, ops, schedule
 from citydata.service.installation import Installation
 
 
@@ -65,7 +65,65 @@ def status(installation: Installation, *, batches: int = 10) -> Status:
     return result
 
 
-def _rows(connection: psycopg.Connection[Any], query: str, *values: object) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class BatchView:
+    """A batch for people. `counts` add up as the ledger does; `reasons` count quarantined rows."""
+
+    batch_id: int
+    dataset: str
+    state: str
+    facts: dict[str, Any]
+    counts: dict[str, int]
+    failed_checks: list[dict[str, Any]]
+    reasons: list[dict[str, Any]]
+    commands: list[str]
+
+
+_COUNTS = (
+    *("extracted", "landed", "quarantined", "inserted", "changed", "unchanged", "repeated", "superseded", "stale"),
+    *("closed", "held"),
+)
+
+
+def batch(connection: psycopg.Connection[Any], batch_id: int) -> BatchView:
+    """Everything that is known about a batch, without a value of its rows. Raises BatchError when there is none."""
+    found = ops.get(connection, batch_id)
+    (row,) = _rows(connection, "select * from ops.batch where batch_id = %s", batch_id)
+    facts = {name: value for name, value in row.items() if name not in (*_COUNTS, "batch_id", "dataset", "state")}
+    checks = _rows(
+        connection,
+        "select check_id, dimension, severity, outcome, unexpected, evaluated, description from quality.check_result"
+        " where batch_id = %s and outcome <> 'pass' order by severity, check_id",
+        batch_id,
+    )
+    reasons = _rows(
+        connection,
+        sql.SQL(
+            "select reason, state, count(*) as rows from quarantine.{}, unnest(reasons) as reason"
+            " where batch_id = %s group by 1, 2 order by 3 desc"
+        ).format(sql.Identifier(found.dataset.partition(".")[0])),
+        batch_id,
+    )
+    commands = {
+        "held": [f"./citydata batch {verb} {batch_id} --reason '…'" for verb in ("release", "reject")],
+        "published": [f"./citydata batch replay {batch_id}"],
+        "failed": [f"./citydata run {found.dataset}"],
+    }
+    return BatchView(
+        batch_id,
+        found.dataset,
+        found.state,
+        {name: value for name, value in facts.items() if value not in (None, {}, "")},
+        {name: row[name] for name in _COUNTS},
+        checks,
+        reasons,
+        commands.get(found.state, []),
+    )
+
+
+def _rows(
+    connection: psycopg.Connection[Any], query: LiteralString | sql.Composed, *values: object
+) -> list[dict[str, Any]]:
     cursor = connection.execute(query, values)
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor]
@@ -125,24 +183,20 @@ def _held(connection: psycopg.Connection[Any]) -> list[Finding]:
 
 
 def _late(connection: psycopg.Connection[Any]) -> list[Finding]:
-    """Datasets whose last closed batch is older than the service level of the contract (slaProperties latency)."""
-    last: dict[str, datetime] = dict(
-        connection.execute(
-            "select dataset, max(published_at) from ops.batch where state = 'published' group by dataset"
-        ).fetchall()
-    )
+    """Datasets that are older than their contract promises (slaProperties latency)."""
     clock = connection.execute("select clock_timestamp()").fetchone()
-    assert clock is not None  # noqa: S101  # a select without a table has one row
-    findings = []
-    for name, entry in contract.load_each()[0].items():
-        if name not in last:
-            findings.append(Finding("late", "never loaded", [name], f"./citydata run {name}"))
-            continue
-        hours = (clock[0] - last[name]).total_seconds() / 3600
-        if hours > entry.sla_hours:
-            cause = f"loaded {hours:.0f} h ago, promised every {entry.sla_hours:g} h"
-            findings.append(Finding("late", cause, [name], f"./citydata run {name}"))
-    return findings
+    assert clock is not None  # a select without a table has one row
+    return [
+        Finding(
+            "late",
+            f"taken in {(clock[0] - late.last).total_seconds() / 3600:.0f} h ago, promised every {late.promised_hours:g} h"
+            if late.last
+            else "never loaded",
+            [late.dataset],
+            f"./citydata run {late.dataset}",
+        )
+        for late in schedule.late(connection, list(contract.load_each()[0]))
+    ]
 
 
 def _stale(connection: psycopg.Connection[Any]) -> list[Finding]:

@@ -14,14 +14,14 @@ from typing import Any
 
 import psycopg
 
-from citydata import contract, database, deploy, settings
+from citydata import contract, database, deploy, schedule, settings
+from citydata.schedule import BUILD_DAG
 from citydata.service import inputs, progress
 from citydata.service.airflow import Api
 from citydata.service.installation import Installation
 from citydata.service.progress import BuildProgress, DatasetProgress
 from citydata.service.simulation import Simulation, Town
 
-BUILD = "build_warehouse"
 ACTIVE = ("queued", "running")
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 90.0
@@ -118,12 +118,12 @@ def work(api: Api, *, report: Callable[[str], None], watch: Watch, news: bool) -
         if not news and progress.has_release(connection) and not progress.unreleased(connection):
             report("nothing new: everything that was published is released")
             return Outcome(False, progress.datasets(connection, since))
-        systems = sorted({entry.system for entry in contract.load_each()[0].values()})
+        dags = [extract.dag_id for extract in schedule.extracts()]
         report("waiting for the DAGs")
-        api.wait_for_dags([*(f"extract_{system}" for system in systems), BUILD])
-        earlier = {run["dag_run_id"] for run in api.runs(BUILD, 50)}
-        extracts = {f"extract_{system}": api.trigger(f"extract_{system}") for system in systems}
-        report(f"running {', '.join(extracts)}, then {BUILD}")
+        api.wait_for_dags([*dags, BUILD_DAG])
+        earlier = {run["dag_run_id"] for run in api.runs(BUILD_DAG, 50)}
+        extracts = {dag: api.trigger(dag) for dag in dags}
+        report(f"running {', '.join(extracts)}, then {BUILD_DAG}")
         return _wait(api, connection, since=since, extracts=extracts, earlier=earlier, watch=watch)
 
 
@@ -141,7 +141,7 @@ def _wait(
         datasets, build = progress.datasets(connection, since), progress.build(connection, since)
         watch(datasets, build)
         runs = [(dag, api.run(dag, run)) for dag, run in extracts.items()]
-        builds = [run for run in api.runs(BUILD, 50) if run["dag_run_id"] not in earlier]
+        builds = [run for run in api.runs(BUILD_DAG, 50) if run["dag_run_id"] not in earlier]
         if any(run["state"] in ACTIVE for _, run in runs) or any(run["state"] in ACTIVE for run in builds):
             idle_since = None
         else:
@@ -151,12 +151,12 @@ def _wait(
             if not waiting or builds or time.monotonic() - idle_since > _GRACE_SECONDS:
                 failures = [
                     failure
-                    for dag, run in [*runs, *((BUILD, run) for run in builds[:1])]
+                    for dag, run in [*runs, *((BUILD_DAG, run) for run in builds[:1])]
                     if run["state"] == "failed"
                     for failure in _failures(api, dag, run["dag_run_id"])
                 ]
                 if waiting and not builds:
-                    failures.append(Failure(BUILD, "(no run began)", f"{api.url}/dags/{BUILD}"))
+                    failures.append(Failure(BUILD_DAG, "(no run began)", f"{api.url}/dags/{BUILD_DAG}"))
                 datasets, build = progress.datasets(connection, since), progress.build(connection, since)
                 watch(datasets, build)
                 return Outcome(True, datasets, build, failures)
