@@ -17,8 +17,10 @@ def valid(column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     The digits before the check digit are weighted 7, 3, 1 from the right; the check digit completes the sum to ten.
     """
     digits = sa.func.replace(column, " ", "")
-    place = sa.func.unnest(sa.func.string_to_array(sa.func.reverse(digits), None)).table_valued(
-        "digit", with_ordinality="place"
+    place = (
+        sa.func.unnest(sa.func.string_to_array(sa.func.reverse(digits), None))
+        .table_valued("digit", with_ordinality="place")
+        .render_derived()
     )
     # The check digit itself stands first in the reversed number and has weight 1; then 7, 3, 1, 7, 3, 1 …
     weight = sa.case((place.c.place == 1, 1), (place.c.place % 3 == 2, 7), (place.c.place % 3 == 0, 3), else_=1)
