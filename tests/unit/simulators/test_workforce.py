@@ -123,7 +123,7 @@ def test_each_day_brings_every_documented_kind_of_change(day: int, scale: float)
     assert bool(before.employments.keys() - after.employments.keys()) == (day in (2, 3)), "a deleted employment"
     assert bool(before.people.keys() - after.people.keys()) == (day == 3), "a deleted person"
     inverted = [row for row in after.absences.values() if row.end_date and row.end_date < row.start_date]
-    assert len(inverted) == (day == 2), "a broken absence, repaired on day 3"
+    assert len(inverted) == (day < 3), "an absence broken from the start, repaired on day 3"
 
 
 @pytest.mark.parametrize("table", ["employments", "absences"])
@@ -152,3 +152,20 @@ def test_absences_belong_to_employments_and_employments_to_people() -> None:
         made = of(day)
         assert {row.person_number for row in made.employments.values()} <= made.people.keys()
         assert {row.employment_number for row in made.absences.values()} <= made.employments.keys()
+
+
+@pytest.mark.parametrize(("scale", "wrong"), [(0.02, 0), (0.1, 1), (1.0, 2)])
+def test_day_0_can_be_released_at_any_scale(scale: float, wrong: int) -> None:
+    made = of(0, scale)
+    assert len(made.wrong_identity_codes) == wrong
+    assert wrong < 0.01 * len(made.people)
+
+
+@pytest.mark.parametrize("scale", [0.02, 1.0])
+def test_an_increment_has_no_broken_rows(scale: float) -> None:
+    for day in range(1, 11):
+        before, after = of(day - 1, scale), of(day, scale)
+        changed = [row for key, row in after.absences.items() if before.absences.get(key) != row]
+        assert all(row.end_date is None or row.end_date >= row.start_date for row in changed)
+        people = {key for key, row in after.people.items() if before.people.get(key) != row}
+        assert not people & after.wrong_identity_codes
