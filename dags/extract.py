@@ -1,0 +1,74 @@
+"""`extract_<system>`: read, audit and publish the datasets of each source system, as their contracts say."""
+
+from airflow.sdk import DAG, CronTriggerTimetable, DeadlineAlert, DeadlineReference, Param, SyncCallback, TriggerRule
+from orchestration import alerts, steps
+from orchestration.retries import ByError
+
+from citydata import schedule, town
+
+WINDOW = {
+    "from": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="From",
+        description="Backfill: read again what the source changed at or after this moment. Empty: go on from the watermark.",
+    ),
+    "to": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="To",
+        description="Backfill: up to this moment, which is not included. Empty: until now.",
+    ),
+}
+
+for extract in schedule.extracts():
+    with DAG(
+        extract.dag_id,
+        dag_display_name=extract.title,
+        description=f"Read, audit and publish {', '.join(entry.name for entry in extract.contracts)}",
+        doc_md=extract.documentation,
+        schedule=CronTriggerTimetable(extract.cron, timezone=town.load().time_zone),
+        catchup=False,
+        max_active_runs=1,
+        tags=extract.tags,
+        params=WINDOW,
+        default_args={
+            "owner": extract.owner,
+            "retries": schedule.MOST_RETRIES,
+            "retry_policy": ByError(),
+            "retry_delay": schedule.first_delay(),
+            "retry_exponential_backoff": 2.0,
+            "max_retry_delay": schedule.LONGEST_DELAY,
+            "on_failure_callback": alerts.Failed(*extract.datasets),
+        },
+        deadline=DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=extract.deadline,
+            callback=SyncCallback(alerts.tell_late, kwargs={"datasets": extract.datasets}),
+            name=f"{extract.system}: service level",
+        ),
+    ):
+        # One audit for all: what it imports costs seconds. It waits for every extract and needs one that succeeded.
+        audited = steps.audit.override(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)(extract.datasets)
+        for entry in extract.contracts:
+            own = {
+                "owner": entry.owner,
+                "doc_md": schedule.documentation(entry),
+                "on_failure_callback": alerts.Failed(entry.dataset),
+            }
+            landed = steps.extract_and_land.override(
+                task_id=f"extract_{entry.name}",
+                task_display_name=f"Extract {entry.title}",
+                pool=schedule.pool(entry.system),
+                **own,
+            )(entry.dataset)
+            published = steps.publish.override(
+                task_id=f"publish_{entry.name}",
+                task_display_name=f"Publish {entry.title}",
+                outlets=[steps.asset(entry.dataset)],
+                **own,
+            )(entry.dataset)
+            landed >> [audited, published]
+            audited >> published

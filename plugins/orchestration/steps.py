@@ -1,0 +1,113 @@
+"""The tasks. Each imports what it needs when it runs; results hold ids and counts, never values of the data."""
+
+import logging
+import os
+from typing import Any
+
+from airflow.sdk import Asset, Connection, get_current_context, task
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
+
+from citydata import contract, schedule
+from citydata.contract import SqlConnector
+from orchestration import alerts
+
+log = logging.getLogger(__name__)
+
+
+class GroupsStale(RuntimeError):
+    """A build of which some groups could not be released; what people read of them stays as it was."""
+
+
+@task
+def extract_and_land(dataset: str) -> list[int]:
+    """Read what the source has; returns the batches that wait."""
+    from citydata import pipeline  # noqa: PLC0415
+
+    context = get_current_context()
+    _provide_address(dataset)
+    window = schedule.window(context["params"]["from"], context["params"]["to"])
+    waiting = pipeline.extract_and_land(dataset, window=window, run_id=context["run_id"])
+    alerts.tell_held(context, dataset)
+    return waiting
+
+
+@task
+def audit(datasets: list[str]) -> dict[str, list[int]]:
+    """Audit every batch that has landed; returns batch ids by their new state."""
+    from citydata import audit, pipeline  # noqa: PLC0415
+
+    context = get_current_context()
+    # The ledger says what waits, so that a batch which an earlier run left behind is not forgotten.
+    batch_ids = [batch_id for dataset in datasets for batch_id in pipeline.waiting(dataset)]
+    states = audit.audit(batch_ids) if batch_ids else {}
+    held = [batch_id for batch_id, state in states.items() if state == "held"]
+    alerts.tell_held(context, *datasets, batch_ids=held)
+    return {"audited": [batch_id for batch_id in states if batch_id not in held], "held": held}
+
+
+@task
+def publish(dataset: str) -> dict[str, list[int]]:
+    """Publish what can be; the asset gets an event when the dataset reads differently now, else the task is skipped."""
+    from citydata import pipeline  # noqa: PLC0415
+
+    context = get_current_context()
+    done = pipeline.audit_and_publish([dataset], [])[dataset]
+    held = [batch.batch_id for batch in done if batch.state == "held"]
+    alerts.tell_held(context, dataset, batch_ids=held)
+    changes = _changes(dataset, context["run_id"], [batch.batch_id for batch in done])
+    altered = [batch_id for batch_id, *counts in changes if any(counts)]
+    if not altered:
+        raise AirflowSkipException(f"{dataset}: nothing new; {len(changes)} batches published, {len(held)} held")
+    inserted, changed, closed = (sum(counts) for counts in list(zip(*changes, strict=True))[1:])
+    extra = {"batches": altered, "inserted": inserted, "changed": changed, "closed": closed}
+    context["outlet_events"][asset(dataset)].extra = extra
+    return {"published": [batch_id for batch_id, *_ in changes], "held": held}
+
+
+@task
+def build_and_release() -> dict[str, Any]:
+    """Build what is out of date, everything on the daily run, and release what can be. One task: the two are one chain."""
+    from citydata import release, transform  # noqa: PLC0415
+
+    context = get_current_context()
+    full = context["params"]["full"] or context["dag_run"].run_type == "scheduled"
+    build = transform.build(full=full, run_id=context["run_id"])
+    done = release.release(build.build_id, run_id=context["run_id"])
+    if done.stale:
+        reasons = "; ".join(f"{group}: {reason}" for group, reason in done.stale.items())
+        raise GroupsStale(f"build {build.build_id}: {len(done.stale)} groups stay as they were ({reasons}); see {build.log}")
+    rows = {f"{c.schema}.{c.table}": c.inserted + c.updated + c.deleted for c in done.changes}
+    return {"build": build.build_id, "release": done.release_id, "rows": rows}
+
+
+def asset(dataset: str) -> Asset:
+    """The asset that stands for a dataset."""
+    return Asset(dataset, uri=schedule.asset_uri(dataset), group=dataset.partition(".")[0])
+
+
+def _changes(dataset: str, run_id: str, batch_ids: list[int]) -> list[tuple[int, int, int, int]]:
+    """Batch, inserted, changed and closed of what this run published.
+
+    Asked from the ledger, because the process that published may have been killed before it could say so.
+    """
+    from citydata import database  # noqa: PLC0415
+
+    with database.connect("engineer", autocommit=True) as connection:
+        return connection.execute(
+            "SELECT batch_id, inserted, changed, closed FROM ops.batch WHERE dataset = %s AND state = 'published'"
+            " AND (run_id = %s OR batch_id = ANY(%s)) ORDER BY batch_id",
+            (dataset, run_id, batch_ids),
+        ).fetchall()
+
+
+def _provide_address(dataset: str) -> None:
+    """Put the source's address where the step looks for it, from the Airflow connection of its name when it is not there."""
+    connector = contract.load(dataset).platform.connector
+    if not isinstance(connector, SqlConnector):
+        return
+    variable = f"CITYDATA_SOURCE_{connector.connection.upper()}"
+    if not os.environ.get(variable):
+        try:
+            os.environ[variable] = Connection.get(connector.connection).get_uri()
+        except AirflowNotFoundException:
+            log.warning("neither %s nor an Airflow connection “%s” exists", variable, connector.connection)
