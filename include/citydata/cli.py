@@ -360,35 +360,25 @@ def check(json_: Json = False) -> None:
 
 @app.command()
 def simulate(
-    days: Annotated[int, typer.Option(min=1, max=366, help="How many days to go on.")] = 1,
-    work: Annotated[bool, typer.Option("--work/--no-work", help="Run the main job after each day.")] = True,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days to go on, one after the other.")] = 1,
     json_: Json = False,
 ) -> None:
-    """Move the synthetic sources to the next day: new, changed, corrected, deleted, late and broken rows.
+    """Move the synthetic sources to the next day and run the main job on it.
 
-    Exit codes: as `up`.
+    A day brings new, changed, corrected, deleted, late and broken rows.
+
+    Exit codes: as `up`, of the last day.
     """
-    from dataclasses import replace
-
     from citydata.service.display import Progress, console, summary
-    from citydata.service.simulation import Simulation
-    from citydata.service.up import simulate as bring
-    from citydata.service.up import work as run_main_job
+    from citydata.service.up import step
 
     installation = _installation()
+    if not installation.airflow.is_running():
+        _fail("Airflow does not run: `./citydata up` starts it.")
     with _explained(), Progress(console(to_stderr=json_)).shown() as progress, installation.locked():
-        town = Simulation(installation.home).town
-        if town is None:
-            _fail("There is no synthetic town yet: `./citydata up` makes it.")
         for _ in range(days):
-            town = replace(town, day=town.day + 1)
-            progress.report(f"day {town.day}: {', '.join(bring(installation, town, {})) or 'nothing new'}")
-            if work:
-                outcome = run_main_job(
-                    installation.airflow.api(), report=progress.report, watch=progress.watch, news=True
-                )
-    if work:
-        _conclude(installation, outcome, summary, json_)
+            outcome = step(installation, report=progress.report, watch=progress.watch)
+    _conclude(installation, outcome, summary, json_)
 
 
 batch = typer.Typer(help="Batches: what was read, what a person decides about held ones.", no_args_is_help=True)

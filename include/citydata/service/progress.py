@@ -117,6 +117,18 @@ def unreleased(connection: psycopg.Connection[Any]) -> list[str]:
     return [row[0] for row in rows]
 
 
+def is_answered(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a build ended that began after the last change was published, whatever came of it."""
+    row = connection.execute(
+        """
+        select coalesce(max(started_at) filter (where state <> 'building') > (
+            select max(published_at) from ops.batch where state = 'published' and inserted + changed + closed > 0), false)
+        from ops.build
+        """
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def has_release(connection: psycopg.Connection[Any]) -> bool:
     """Whether anything was ever released."""
     return connection.execute("select 1 from ops.release limit 1").fetchone() is not None

@@ -84,13 +84,14 @@ def up(
         report("bringing the database to this version")
         for change in deploy.deploy():
             report(f"  {change}")
+        since = _clock()
         news = simulate(installation, town, given)
         for text in news:
             report(f"  {text}")
         if not installation.airflow.is_running():
             started.append(installation.airflow.stop)
         api = installation.airflow.start(report)
-        return work(api, report=report, watch=watch, news=bool(news))
+        return work(api, since=since if news else None, report=report, watch=watch)
 
 
 def simulate(installation: Installation, town: Town, given: Mapping[str, Path]) -> list[str]:
@@ -111,56 +112,81 @@ def simulate(installation: Installation, town: Town, given: Mapping[str, Path]) 
     return news + [f"file {path.name} for {name}" for name, path in given.items() if inputs.drop(name, path, drop)]
 
 
-def work(api: Api, *, report: Callable[[str], None], watch: Watch, news: bool) -> Outcome:
-    """Run the extracts and wait for the build that follows; do nothing when everything is released and no news came."""
+def step(installation: Installation, *, report: Callable[[str], None], watch: Watch) -> Outcome:
+    """Move the synthetic sources to the next day and run the main job on what that day brought."""
+    town = Simulation(installation.home).choose(None)
+    since = _clock()
+    news = simulate(installation, replace(town, day=town.day + 1), {})
+    report(f"day {town.day + 1}: {', '.join(news) or 'nothing new'}")
+    return work(installation.airflow.api(), since=since, report=report, watch=watch)
+
+
+def _clock() -> datetime:
     with database.connect("engineer", autocommit=True) as connection:
-        since = progress.now(connection)
-        if not news and progress.has_release(connection) and not progress.unreleased(connection):
-            report("nothing new: everything that was published is released")
-            return Outcome(False, progress.datasets(connection, since))
+        return progress.now(connection)
+
+
+def work(api: Api, *, since: datetime | None, report: Callable[[str], None], watch: Watch) -> Outcome:
+    """Run the extracts and wait for the build that follows.
+
+    `since` is a moment before the sources got news; None when they got none: then nothing is done unless something is
+    still unreleased.
+    """
+    with database.connect("engineer", autocommit=True) as connection:
+        if since is None:
+            since = progress.now(connection)
+            if progress.has_release(connection) and not progress.unreleased(connection):
+                report("nothing new: everything that was published is released")
+                return Outcome(False, progress.datasets(connection, since))
         dags = [extract.dag_id for extract in schedule.extracts()]
         report("waiting for the DAGs")
         api.wait_for_dags([*dags, BUILD_DAG])
-        earlier = {run["dag_run_id"] for run in api.runs(BUILD_DAG, 50)}
-        extracts = {dag: api.trigger(dag) for dag in dags}
+        extracts = {dag: _running_since(api, dag, since) or api.trigger(dag) for dag in dags}
         report(f"running {', '.join(extracts)}, then {BUILD_DAG}")
-        return _wait(api, connection, since=since, extracts=extracts, earlier=earlier, watch=watch)
+        return _wait(api, connection, since=since, extracts=extracts, watch=watch)
+
+
+def _running_since(api: Api, dag: str, since: datetime) -> str | None:
+    """A run that began after the news came reads them: the scheduler starts one when it sees a DAG for the first time."""
+    for run in api.runs(dag):
+        if run["state"] == "queued" or _began_after(run, since):
+            return run["dag_run_id"]
+    return None
 
 
 def _wait(
-    api: Api,
-    connection: psycopg.Connection[Any],
-    *,
-    since: datetime,
-    extracts: Mapping[str, str],
-    earlier: set[str],
-    watch: Watch,
+    api: Api, connection: psycopg.Connection[Any], *, since: datetime, extracts: Mapping[str, str], watch: Watch
 ) -> Outcome:
     idle_since: float | None = None
     while True:
         datasets, build = progress.datasets(connection, since), progress.build(connection, since)
         watch(datasets, build)
         runs = [(dag, api.run(dag, run)) for dag, run in extracts.items()]
-        builds = [run for run in api.runs(BUILD_DAG, 50) if run["dag_run_id"] not in earlier]
+        builds = api.runs(BUILD_DAG)
         if any(run["state"] in ACTIVE for _, run in runs) or any(run["state"] in ACTIVE for run in builds):
             idle_since = None
         else:
             idle_since = idle_since or time.monotonic()
-            waiting = progress.unreleased(connection)
+            overdue = time.monotonic() - idle_since > _GRACE_SECONDS
             # A build that failed or left a group stale leaves its datasets unreleased: waiting would not help.
-            if not waiting or builds or time.monotonic() - idle_since > _GRACE_SECONDS:
+            if not progress.unreleased(connection) or progress.is_answered(connection) or overdue:
+                latest = [(BUILD_DAG, run) for run in builds[:1] if _began_after(run, since)]
                 failures = [
                     failure
-                    for dag, run in [*runs, *((BUILD_DAG, run) for run in builds[:1])]
+                    for dag, run in [*runs, *latest]
                     if run["state"] == "failed"
                     for failure in _failures(api, dag, run["dag_run_id"])
                 ]
-                if waiting and not builds:
+                if overdue and not failures:
                     failures.append(Failure(BUILD_DAG, "(no run began)", f"{api.url}/dags/{BUILD_DAG}"))
                 datasets, build = progress.datasets(connection, since), progress.build(connection, since)
                 watch(datasets, build)
                 return Outcome(True, datasets, build, failures)
         time.sleep(_POLL_SECONDS)
+
+
+def _began_after(run: Mapping[str, Any], since: datetime) -> bool:
+    return bool(run["start_date"]) and datetime.fromisoformat(run["start_date"]) >= since
 
 
 def _failures(api: Api, dag: str, run: str) -> list[Failure]:
