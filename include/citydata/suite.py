@@ -36,7 +36,7 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 from sqlalchemy.pool import StaticPool
 
 import expectations
-from citydata import database, settings
+from citydata import contract, database, settings
 from citydata.quality import DIMENSIONS, SEVERITIES
 
 # It logs failed statements with their values. What went wrong is in the verdict, cleaned.
@@ -160,6 +160,7 @@ def read(path: Path, dataset: str) -> Suite:
             raise SuiteError(
                 f"{path}: no check for the dimension {dimension}; needed: {', '.join(REQUIRED_DIMENSIONS)}"
             )
+    _check_columns(suite)
     for check in suite.checks:
         for reference in _references(check.kwargs):
             if reference not in suite.references:
@@ -219,6 +220,19 @@ def _check(path: Path, dataset: str, entry: dict[str, Any]) -> Check:
         type=entry["type"],
         kwargs=kwargs,
     )
+
+
+def _check_columns(suite: Suite) -> None:
+    """Refuse columns that the contracts do not have; those inside SQL are found by the canaries."""
+    own = contract.load(suite.dataset).table_columns
+    for check in suite.checks:
+        named = {value for key, value in check.kwargs.items() if key == "column" or key.endswith("_column")}
+        other = check.kwargs.get("reference_column")
+        for column in named - own.keys() - {other}:
+            raise SuiteError(f"{suite.path}: {check.id}: {suite.dataset} has no column {column}; see its contract")
+    for reference, columns in suite.references.items():
+        for column in set(columns) - contract.load(reference).table_columns.keys():
+            raise SuiteError(f"{suite.path}: `meta.references`: {reference} has no column {column}; see its contract")
 
 
 def _references(kwargs: dict[str, Any]) -> set[str]:
@@ -288,7 +302,7 @@ class Runner:
         self._engine.load_batch_data(f"{schema}.{table}", data)
         try:
             return self._judge(checks, table, parameters)
-        except (GreatExpectationsError, sa.exc.SQLAlchemyError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:
             if len(checks) == 1:
                 return [Verdict(checks[0], "error", error=_cleaned(error))]
             return [verdict for check in checks for verdict in self.run((check,), table, parameters, schema)]

@@ -1,6 +1,7 @@
 """A batch is audited, held or loses rows to quarantine; what the checks said is written down."""
 
 import csv
+import dataclasses
 
 import pytest
 
@@ -176,6 +177,47 @@ def test_a_table_that_changed_under_the_audit_is_not_settled(land_rows, query, m
 
     assert query("SELECT state FROM ops.batch WHERE batch_id = %s", batch) == [("landed",)]
     assert query("SELECT count(*) FROM quality.check_result WHERE batch_id = %s", batch) == [(0,)]
+
+
+def test_a_check_that_was_not_evaluated_stops_the_audit(land_rows, query, monkeypatch):
+    batch = land_rows("finance.accounts", sample("finance.accounts"))
+    run = suite.Runner.run
+    monkeypatch.setattr(
+        suite.Runner, "run", lambda self, checks, *args, **kwargs: run(self, checks[1:], *args, **kwargs)
+    )
+
+    with pytest.raises(audit.AuditError, match=rf"finance.accounts batch {batch}: only 6 of 7 checks were evaluated"):
+        audit.audit([batch])
+
+    assert query("SELECT state FROM ops.batch WHERE batch_id = %s", batch) == [("landed",)]
+
+
+def test_an_error_of_a_critical_check_holds_and_says_so_without_values(land_rows, query, monkeypatch):
+    rows = sample(INVOICES)
+    rows[0]["voucher_number"] = "Salainen"
+    batch = land_finance(land_rows, rows)
+    load = suite.load
+
+    def with_broken_rule(dataset):
+        read = load(dataset)
+        checks = [
+            dataclasses.replace(check, kwargs={"rule": "voucher_number::integer > 0"})
+            if check.id.endswith("fiscal_year_plausible")
+            else check
+            for check in read.checks
+        ]
+        return dataclasses.replace(read, checks=tuple(checks))
+
+    monkeypatch.setattr(suite, "load", with_broken_rule)
+
+    assert audit.audit([batch]) == {batch: "held"}
+    [(reason,)] = query("SELECT held_reason FROM ops.batch WHERE batch_id = %s", batch)
+    assert reason == (
+        "finance.purchase_invoices.fiscal_year_plausible could not be evaluated (invalid input syntax for type integer)"
+    )
+    found = outcomes(query, batch)
+    assert found[f"{INVOICES}.fiscal_year_plausible"] == "error"
+    assert found[f"{INVOICES}.rows_plausible"] == "pass"
 
 
 def test_a_lost_landing_table_is_landed_again_before_it_is_judged(land_rows, query, monkeypatch):

@@ -154,6 +154,20 @@ def test_types_whose_judged_rows_cannot_be_counted_are_refused(document, read, k
         read(document)
 
 
+def test_a_column_that_the_contract_does_not_have_is_named(document, read):
+    document["expectations"][3]["kwargs"]["value_column"] = "acount"
+
+    with pytest.raises(suite.SuiteError, match=r"one_account_per_name: finance\.accounts has no column acount"):
+        read(document)
+
+
+def test_a_reference_to_a_column_that_the_contract_does_not_have_is_named(document, read):
+    document["meta"]["references"]["finance.purchase_invoices"].append("konto")
+
+    with pytest.raises(suite.SuiteError, match=r"finance\.purchase_invoices has no column konto"):
+        read(document)
+
+
 @pytest.mark.parametrize("change", ["mostly", "batch"])
 def test_quarantine_is_for_single_rows_only(document, read, change):
     document = changed(document, severity="quarantine")
