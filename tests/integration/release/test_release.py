@@ -1,0 +1,254 @@
+"""A release writes what differs, a group at a time, and never takes away what people made on it."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from citydata import database, release, transform
+from tests.integration.transform import raw_rows
+from tests.integration.transform.test_build import content, rows
+
+MARTS = ("mart_finance.purchase", "mart_finance.supplier_spend", "mart_hr.headcount", "mart_hr.sick_leave")
+
+
+def _publish_more() -> None:
+    raw_rows.publish("finance.purchase_invoices", [*raw_rows.invoices(), raw_rows.invoice(voucher_number="more")])
+
+
+def _break_hr() -> None:
+    employments = raw_rows.hr()["hr.employments"]
+    employments[0]["sector"] = "unheard of"
+    raw_rows.publish("hr.employments", employments)
+
+
+def test_amounts_are_released_to_the_cent(warehouse: Path) -> None:
+    expected = sum(row["amount_net"] for row in raw_rows.invoices())
+    for table in ("mart_finance.purchase", "mart_finance.supplier_spend", "warehouse.fct_purchase"):
+        assert rows(f"SELECT sum(amount_net) FROM {table}") == [(expected,)]
+    assert rows("SELECT count(*) FROM mart_finance.purchase") == [(302,)]
+
+
+def test_a_group_with_a_failed_test_stays_while_the_other_is_released(warehouse: Path) -> None:
+    _publish_more()
+    _break_hr()
+    before = content("mart_hr.headcount", "mart_hr.sick_leave", "warehouse.fct_employment", "master.employee")
+    done = release.release(transform.build().build_id)
+    assert "finance" in done.released
+    assert "relationships_fct_employment_sector_code" in done.stale["hr"]
+    assert content(*before) == before
+    assert rows("SELECT count(*) FROM mart_finance.purchase WHERE voucher_number = 'more'") == [(1,)]
+    stale = rows("SELECT table_name, stale_since, reason_fi, reason_sv, reason_en FROM mart_hr.freshness ORDER BY 1")
+    assert [row[0] for row in stale] == ["headcount", "sick_leave"]
+    assert all(all(value is not None for value in row) for row in stale)
+    assert rows("SELECT DISTINCT stale_since FROM mart_finance.freshness") == [(None,)]
+    # Once the source is right again, the group catches up.
+    raw_rows.publish("hr.employments", raw_rows.hr()["hr.employments"])
+    assert release.release(transform.build().build_id).stale == {}
+    assert rows("SELECT DISTINCT stale_since, reason_en FROM mart_hr.freshness") == [(None, None)]
+
+
+def test_shared_rows_that_a_stale_group_points_to_stay(warehouse: Path) -> None:
+    unit = (
+        "SELECT count(*) FROM warehouse.dim_organisation_unit WHERE name_fi = 'Tietohallinto' AND level = 'tulosalue'"
+    )
+    for dataset, values in raw_rows.finance().items():
+        if dataset in ("finance.purchase_invoices", "finance.organisation_units"):
+            raw_rows.publish(dataset, [row for row in values if "Tietohallinto" not in row.values()])
+    _break_hr()
+    done = release.release(transform.build().build_id)
+    assert "hr" in done.stale
+    assert rows(unit) == [(1,)]
+    raw_rows.publish("hr.employments", raw_rows.hr()["hr.employments"])
+    release.release(transform.build().build_id)
+    assert rows(unit) == [(0,)]
+
+
+def test_views_of_a_team_survive_and_show_the_new_rows(warehouse: Path) -> None:
+    with database.connect("reporting_finance") as team:
+        team.execute(
+            "CREATE VIEW team_finance.spend AS SELECT account, sum(amount_net) FROM mart_finance.purchase GROUP BY 1"
+        )
+        team.execute("CREATE VIEW team_finance.notes AS SELECT voucher_number FROM mart_finance.purchase")
+    _publish_more()
+    release.release(transform.build(full=True).build_id)
+    with database.connect("reporting_finance") as team:
+        assert team.execute("SELECT count(*) FROM team_finance.notes WHERE voucher_number = 'more'").fetchone() == (1,)
+
+
+def test_rows_that_are_the_same_are_not_written(warehouse: Path) -> None:
+    versions = "SELECT purchase_id, xmin::text FROM mart_finance.purchase"
+    before = dict(rows(versions))
+    whole = rows("SELECT xmin::text, ctid::text FROM warehouse.dim_date")
+    _publish_more()
+    done = release.release(transform.build(full=True).build_id)
+    after = dict(rows(versions))
+    assert {key: after[key] for key in before} == before
+    assert len(after) == len(before) + 1
+    assert rows("SELECT xmin::text, ctid::text FROM warehouse.dim_date") == whole
+    purchase = next(change for change in done.changes if (change.schema, change.table) == ("mart_finance", "purchase"))
+    assert (purchase.inserted, purchase.updated, purchase.deleted) == (1, 0, 0)
+
+
+def test_releasing_a_build_twice_changes_nothing(warehouse: Path) -> None:
+    _publish_more()
+    build = transform.build()
+    first = release.release(build.build_id)
+    state = content("ops.release", "ops.release_group", "ops.release_change", "mart_finance.freshness", *MARTS)
+    second = release.release(build.build_id)
+    assert content(*state) == state
+    assert (second.release_id, second.released, set(second.changes)) == (
+        first.release_id,
+        first.released,
+        set(first.changes),
+    )
+
+
+@pytest.mark.parametrize("point", ["_create", "_describe", "_freshness"])
+def test_a_crash_leaves_the_old_release_and_the_next_run_makes_the_new(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    _publish_more()
+    build = transform.build()
+    state = content("ops.release", "ops.release_group", "mart_finance.freshness", "warehouse.fct_purchase", *MARTS)
+    original = getattr(release, point)
+    calls = 0
+
+    def crash(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4 or point == "_freshness":
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(release, point, crash)
+    with pytest.raises(KeyboardInterrupt):
+        release.release(build.build_id)
+    assert content(*state) == state
+    monkeypatch.setattr(release, point, original)
+    assert release.release(build.build_id).stale == {}
+    assert rows("SELECT count(*) FROM mart_finance.purchase") == [(303,)]
+
+
+def test_an_older_build_is_refused_because_its_tables_are_gone(warehouse: Path) -> None:
+    _publish_more()
+    old = transform.build()
+    new = transform.build()
+    with pytest.raises(release.ReleaseError, match=rf"build {old.build_id} is not the last.*build {new.build_id}"):
+        release.release(old.build_id)
+
+
+def test_a_new_column_is_added_under_a_view_and_filled(warehouse: Path) -> None:
+    with database.connect_admin() as connection:
+        connection.execute("ALTER TABLE mart_finance.purchase DROP COLUMN board_sv")  # a release before the column came
+        connection.execute("CREATE VIEW team_finance.kept AS SELECT purchase_id, account FROM mart_finance.purchase")
+    done = release.release(transform.build().build_id)
+    assert done.stale == {}
+    assert rows("SELECT count(*) FROM mart_finance.purchase WHERE board_sv IS NULL") == [(0,)]
+    assert rows("SELECT count(*) FROM team_finance.kept") == [(302,)]
+    assert (
+        "sv: Organ"
+        in rows(
+            "SELECT col_description(attrelid, attnum) FROM pg_attribute WHERE attrelid = 'mart_finance.purchase'::regclass"
+            " AND attname = 'board_sv'"
+        )[0][0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("ALTER TABLE mart_finance.purchase ADD COLUMN old text", "column old is gone"),
+        ("ALTER TABLE mart_finance.purchase ALTER COLUMN fiscal_year TYPE bigint", "column fiscal_year was bigint"),
+    ],
+)
+def test_a_change_that_breaks_readers_is_refused(warehouse: Path, change: str, reason: str) -> None:
+    with database.connect_admin() as connection:
+        connection.execute(change)
+    done = release.release(transform.build().build_id)
+    assert reason in done.stale["finance"]
+    assert "purchase_v2" in done.stale["finance"]
+    assert "hr" in done.released
+
+
+def test_an_alter_does_not_queue_behind_a_reader_for_long(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with database.connect_admin() as connection:
+        connection.execute("ALTER TABLE mart_finance.purchase DROP COLUMN board_sv")
+    build = transform.build()
+    monkeypatch.setattr(release, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(release, "LOCK_RETRIES", 2)
+    with database.connect("bi") as reader:
+        reader.execute("SELECT count(*) FROM mart_finance.purchase")
+        with pytest.raises(release.ReleaseError, match="readers have kept a table busy"):
+            release.release(build.build_id)
+    assert release.release(build.build_id).stale == {}
+
+
+@pytest.mark.parametrize(
+    ("role", "table", "allowed"),
+    [
+        ("bi", "mart_finance.purchase", True),
+        ("bi", "mart_hr.sick_leave", True),
+        ("bi", "mart_hr.freshness", True),
+        ("bi", "warehouse.fct_absence", False),
+        ("bi", "build_warehouse.int_sick_leave_employee_month", False),
+        ("reporting_hr", "mart_hr.headcount", True),
+        ("reporting_hr", "mart_finance.purchase", False),
+        ("reporting_hr", "warehouse.fct_absence", False),
+        ("reporting_hr", "master.organisation_unit", True),
+        ("reporting_hr", "master.employee", False),
+        ("reporting_hr", "master.employee_xref", False),
+        ("engineer", "warehouse.fct_purchase", True),
+        ("engineer", "master.employee", False),
+    ],
+)
+def test_who_may_read_what(released: tuple[str, Path], warehouse: Path, role: str, table: str, allowed: bool) -> None:
+    with database.connect(role) as connection:
+        if allowed:
+            connection.execute(f"SELECT * FROM {table} LIMIT 1")
+        else:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"SELECT * FROM {table} LIMIT 1")
+
+
+def test_everything_that_people_read_is_described_in_three_languages(warehouse: Path) -> None:
+    columns = rows(
+        "SELECT a.attrelid::regclass::text || '.' || attname, coalesce(col_description(a.attrelid, a.attnum), '')"
+        " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname IN ('master', 'warehouse', 'mart_finance', 'mart_hr') AND c.relkind = 'r' AND attnum > 0"
+        " UNION ALL SELECT c.oid::regclass::text, coalesce(obj_description(c.oid, 'pg_class'), '')"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname IN ('master', 'warehouse', 'mart_finance', 'mart_hr') AND c.relkind = 'r'"
+    )
+    assert len(columns) > 150
+    assert [name for name, text in columns if not all(f"{language}: " in text for language in ("fi", "sv", "en"))] == []
+
+
+def test_marts_have_only_types_that_bi_tools_read(warehouse: Path) -> None:
+    types = rows(
+        "SELECT DISTINCT format_type(atttypid, atttypmod) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname LIKE 'mart\\_%%' AND c.relkind = 'r' AND attnum > 0"
+    )
+    allowed = {
+        "integer",
+        "text",
+        "date",
+        "boolean",
+        "timestamp with time zone",
+        "numeric(14,2)",
+        "numeric(16,2)",
+        "numeric(14,6)",
+    }
+    assert {name for (name,) in types} <= allowed
+
+
+def test_every_released_table_has_a_primary_key(warehouse: Path) -> None:
+    assert (
+        rows(
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname IN ('master', 'warehouse', 'mart_finance', 'mart_hr') AND c.relkind = 'r'"
+            " AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')"
+        )
+        == []
+    )
