@@ -109,7 +109,6 @@ class PlatformSettings(Strict):
     maxClosedShare: float = Field(default=0.05, ge=0, le=1)
     description_sv: str
     description_en: str
-    controllerUntil: str | None = None
     fi: dict[str, str | None]
 
     @model_validator(mode="after")

@@ -339,6 +339,7 @@ def _grants(connection: Connection) -> None:
         "landing": ("owner",),
         "quarantine": ("loader", "engineer", "officer", "dpo"),
         "ops": ("loader", "transformer", "releaser", "engineer", "officer", "portal"),
+        "restricted": ("loader",),
         "quality": ("loader", "transformer", "engineer", "officer", "portal"),
         "build_master": ("releaser",),
         "build_warehouse": ("releaser",),
@@ -372,7 +373,7 @@ def _grants(connection: Connection) -> None:
     for role in ("transformer", "releaser", "engineer", "officer", "portal", "loader"):
         run(f"GRANT SELECT ON ALL TABLES IN SCHEMA ops TO citydata_{role}")
     run(
-        "GRANT INSERT, UPDATE, DELETE ON ops.batch, ops.arrival, ops.watermark, ops.coverage, ops.gap TO citydata_loader"
+        "GRANT INSERT, UPDATE, DELETE ON ops.batch, ops.arrival, ops.watermark, ops.coverage TO citydata_loader"
     )
     run(
         "GRANT INSERT, UPDATE, DELETE ON ops.build, ops.build_horizon, ops.horizon, ops.dbt_result TO citydata_transformer"
@@ -380,6 +381,7 @@ def _grants(connection: Connection) -> None:
     run(
         "GRANT INSERT, UPDATE, DELETE ON ops.release, ops.release_group, ops.release_horizon, ops.release_change TO citydata_releaser"
     )
+    run("GRANT SELECT, INSERT ON restricted.pseudonym_key TO citydata_loader")
     run("GRANT INSERT ON quality.check_result TO citydata_loader, citydata_transformer")
     for role in ("loader", "transformer", "engineer", "officer", "portal"):
         run(f"GRANT SELECT ON quality.check_result TO citydata_{role}")

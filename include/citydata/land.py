@@ -71,6 +71,8 @@ class Landing:
             database.connect("loader", autocommit=True) as connection,
             database.connect("loader", autocommit=True) as beside,
         ):
+            if self._pseudonyms:
+                self._pseudonyms.register(connection)
             drop(connection, self.batch_id)
             body = sql.SQL(", ").join(
                 sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))

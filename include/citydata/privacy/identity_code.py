@@ -6,7 +6,9 @@ Outside the source stands a keyed HMAC-SHA-256. A plain hash could be reversed b
 import hashlib
 import hmac
 import re
+from typing import Any
 
+import psycopg
 from stdnum.fi import hetu
 
 from citydata import settings
@@ -36,6 +38,10 @@ def mask(text: str, *, all_alike: bool = False) -> str:
     return _FOUND.sub(lambda found: MASK if all_alike or is_valid(normalised(found[0])) else found[0], text)
 
 
+class WrongKey(RuntimeError):
+    """The key of pseudonyms is not the one that made those in the database."""
+
+
 class Pseudonyms:
     """Replaces identity codes by pseudonyms under the current key.
 
@@ -52,3 +58,22 @@ class Pseudonyms:
     def pseudonym(self, code: str) -> str:
         """`version:hex` of the normalised code."""
         return f"{self._version}:{hmac.digest(self._key, normalised(code).encode(), hashlib.sha256).hex()}"
+
+    def register(self, connection: psycopg.Connection[Any]) -> None:
+        """Make sure that this version's key is the one that was used before.
+
+        Raises WrongKey when it is another: the same person would get a second pseudonym, and every link would break.
+        """
+        fingerprint = hmac.digest(self._key, b"fingerprint", hashlib.sha256).hex()[:16]
+        connection.execute(
+            "INSERT INTO restricted.pseudonym_key (version, fingerprint) VALUES (%s, %s) ON CONFLICT (version) DO NOTHING",
+            (self._version, fingerprint),
+        )
+        row = connection.execute(
+            "SELECT fingerprint FROM restricted.pseudonym_key WHERE version = %s", (self._version,)
+        ).fetchone()
+        if row != (fingerprint,):
+            raise WrongKey(
+                f"CITYDATA_PSEUDONYM_KEY is not the key that was used as version {self._version}; restore that key from the"
+                " backup of the secrets, or give a new key a new version"
+            )

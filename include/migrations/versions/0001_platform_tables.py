@@ -56,16 +56,6 @@ CREATE TABLE ops.batch (
 CREATE INDEX batch_by_dataset ON ops.batch (dataset, batch_id);
 CREATE INDEX batch_by_content ON ops.batch (dataset, content_sha256);
 
--- A source without history whose poll was lost, or a window that could not be read: what is missing is known.
-CREATE TABLE ops.gap (
-    gap_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    dataset text NOT NULL,
-    window_from timestamptz,
-    window_to timestamptz,
-    reason text NOT NULL,
-    noticed_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-
 -- Every file that was seen complete: taken, or a repeat of a known content.
 CREATE TABLE ops.arrival (
     arrival_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -79,6 +69,13 @@ CREATE TABLE ops.arrival (
     reason text,
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (dataset, file_name, content_sha256, observed_at)
+);
+
+-- Keys of pseudonyms that were ever used: a fingerprint each, by which a wrong key is noticed before it makes strangers of all.
+CREATE TABLE restricted.pseudonym_key (
+    version text PRIMARY KEY,
+    fingerprint text NOT NULL,
+    first_used_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 CREATE TABLE ops.watermark (
