@@ -13,10 +13,11 @@ from psycopg import sql
 from citydata import contract as contracts
 from citydata import land, ops, quality, town
 from citydata.contract import Contract
+from citydata.extract import ContentError
 from citydata.ops import Batch, Connection
 
 if TYPE_CHECKING:
-    from citydata.suite import Verdict
+    from citydata.suite import Runner, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +32,33 @@ def audit(batch_ids: list[int]) -> dict[int, str]:
     A batch that is in another state already is left as it is. Nothing of a batch is written before all of its checks
     have been evaluated; then everything is written in one transaction.
 
-    Raises SuiteError when a suite must not be run and AuditError when a table changed under the audit.
+    Raises AuditError, after the others have been audited, for batches whose suite must not be run or whose table
+    changed under the audit; they stay landed.
     """
-    from citydata.suite import Runner  # noqa: PLC0415
+    from citydata.suite import Runner, SuiteError  # noqa: PLC0415
 
     states: dict[int, str] = {}
+    errors: list[Exception] = []
     with Runner() as runner:
         for batch_id in sorted(batch_ids):
             batch = ops.get(runner.connection, batch_id)
-            if batch.state == "landed":
-                if land.ensure(runner.connection, batch):
-                    batch = ops.get(runner.connection, batch_id)
-                verdicts = _verdicts(runner, batch) if _has_rows_to_judge(batch) else []
-                states[batch_id] = _settle(runner.connection, batch, verdicts)
-            else:
-                states[batch_id] = batch.state
+            try:
+                states[batch_id] = _audit(runner, batch) if batch.state == "landed" else batch.state
+            except ContentError:
+                states[batch_id] = "held"  # by landing again, which found the archive's content to be wrong
+            except (AuditError, SuiteError) as error:
+                log.error("%s was not audited: %s", batch.title, error)
+                errors.append(error)
+    if errors:
+        raise AuditError("; ".join(map(str, errors))) from errors[0]
     return states
+
+
+def _audit(runner: "Runner", batch: Batch) -> str:
+    if land.ensure(runner.connection, batch):
+        batch = ops.get(runner.connection, batch.batch_id)
+    verdicts = _verdicts(runner, batch) if _has_rows_to_judge(batch) else []
+    return _settle(runner.connection, batch, verdicts)
 
 
 def _has_rows_to_judge(batch: Batch) -> bool:
@@ -54,7 +66,7 @@ def _has_rows_to_judge(batch: Batch) -> bool:
     return batch.kind == "load" and (batch.mode != "increment" or batch.landed > 0)
 
 
-def _verdicts(runner: Any, batch: Batch) -> "list[Verdict]":
+def _verdicts(runner: "Runner", batch: Batch) -> "list[Verdict]":
     from citydata import suite as suites  # noqa: PLC0415
 
     suite = suites.load(batch.dataset)
@@ -62,7 +74,7 @@ def _verdicts(runner: Any, batch: Batch) -> "list[Verdict]":
         for reference, columns in suite.references.items():
             _make_reference(runner.connection, contracts.load(reference), columns)
         parameters = _parameters(runner.connection, batch)
-    verdicts: list[Verdict] = runner.run(suite.checks, batch.landing_table, parameters, schema="landing")
+    verdicts = runner.run(suite.checks, batch.landing_table, parameters, schema="landing")
     if [verdict.check.id for verdict in verdicts] != [check.id for check in suite.checks]:
         raise AuditError(
             f"{batch.title}: only {len(verdicts)} of {len(suite.checks)} checks were evaluated; see {suite.path}"
@@ -137,13 +149,10 @@ def _settle(connection: Connection, batch: Batch, verdicts: "list[Verdict]") -> 
     """Write what the checks said, move rows to quarantine and decide the batch's state, in one transaction."""
     contract = contracts.load(batch.dataset)
     with connection.transaction():
-        state = connection.execute(
-            "SELECT state FROM ops.batch WHERE batch_id = %s FOR UPDATE", (batch.batch_id,)
-        ).fetchone()
-        if state != ("landed",):
-            raise AuditError(
-                f"{batch.title} is {state[0] if state else 'gone'}: another process has audited it; nothing to do"
-            )
+        connection.execute("SELECT 1 FROM ops.batch WHERE batch_id = %s FOR UPDATE", (batch.batch_id,))
+        state = ops.get(connection, batch.batch_id).state
+        if state != "landed":
+            return state  # two runs at once: the other one was first, and its verdict stands
         moved = _quarantine(connection, contract, batch, verdicts)
         quality.record(
             connection, (_result(contract, batch, verdict) for verdict in verdicts if verdict.outcome != "skip")

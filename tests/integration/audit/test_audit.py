@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 
 from citydata import audit, contract, database, land, ops, suite
+from citydata.extract import ContentError
 from tests.integration.audit.conftest import sample
 
 INVOICES = "finance.purchase_invoices"
@@ -218,6 +219,59 @@ def test_an_error_of_a_critical_check_holds_and_says_so_without_values(land_rows
     found = outcomes(query, batch)
     assert found[f"{INVOICES}.fiscal_year_plausible"] == "error"
     assert found[f"{INVOICES}.rows_plausible"] == "pass"
+
+
+def test_of_two_audits_at_once_the_first_one_stands(land_rows, query, monkeypatch):
+    rows = sample("finance.suppliers")
+    rows[0]["business_id"] = "0109357-8"
+    batch = land_rows("finance.suppliers", rows)
+    verdicts = audit._verdicts
+
+    def overtaken(runner, batch):
+        found = verdicts(runner, batch)
+        monkeypatch.setattr(audit, "_verdicts", verdicts)
+        assert audit.audit([batch.batch_id]) == {batch.batch_id: "held"}
+        return found
+
+    monkeypatch.setattr(audit, "_verdicts", overtaken)
+
+    assert audit.audit([batch]) == {batch: "held"}
+    assert query("SELECT count(*) FROM quarantine.finance") == [(1,)]
+    assert query(
+        "SELECT count(*) FROM quality.check_result WHERE check_id = 'finance.suppliers.business_id_valid'"
+    ) == [(1,)]
+
+
+def test_a_suite_that_must_not_be_run_does_not_stop_the_others(land_rows, query, monkeypatch):
+    broken = land_rows("finance.accounts", sample("finance.accounts"))
+    sound = land_rows("finance.suppliers", sample("finance.suppliers"))
+    load = suite.load
+
+    def refused(dataset):
+        if dataset == "finance.accounts":
+            raise suite.SuiteError("accounts.json: the suite has no expectations")
+        return load(dataset)
+
+    monkeypatch.setattr(suite, "load", refused)
+
+    with pytest.raises(audit.AuditError, match=r"accounts\.json: the suite has no expectations"):
+        audit.audit([broken, sound])
+
+    assert dict(query("SELECT batch_id, state FROM ops.batch")) == {broken: "landed", sound: "audited"}
+
+
+def test_an_archive_whose_content_is_wrong_leaves_the_batch_held(land_rows, query, monkeypatch):
+    batch = land_rows("finance.accounts", sample("finance.accounts"))
+    with database.connect("loader") as connection:
+        connection.execute(f"DROP TABLE landing.b{batch}")
+
+    def reland(connection, lost):
+        ops.hold(connection, lost.batch_id, "no such column")
+        raise ContentError("no such column")
+
+    monkeypatch.setattr(land, "reland", reland)
+
+    assert audit.audit([batch]) == {batch: "held"}
 
 
 def test_a_lost_landing_table_is_landed_again_before_it_is_judged(land_rows, query, monkeypatch):

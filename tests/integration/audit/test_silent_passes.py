@@ -118,6 +118,19 @@ def test_errors_and_logs_hold_no_value(runner, caplog, capsys):
     assert "Salainen" not in caplog.text + output.out + output.err
 
 
+def test_a_statement_that_was_cancelled_is_not_logged_with_its_values(runner, caplog, capsys):
+    runner.connection.execute("INSERT INTO things VALUES ('a', 0)")
+    runner.connection.execute("SET statement_timeout = '20ms'")
+    slow = check("expect_rows_to_satisfy", rule="pg_sleep(9) is null and name = :who", parameters={"who": "Salainen"})
+
+    with caplog.at_level(logging.DEBUG):
+        [verdict] = runner.run((slow,), "things", {})
+
+    assert verdict.error == "canceling statement due to statement timeout"
+    output = capsys.readouterr()
+    assert "Salainen" not in caplog.text + output.out + output.err
+
+
 def test_the_condition_of_an_expectation_finds_the_rows_that_it_counted(runner):
     runner.connection.execute("INSERT INTO things VALUES ('a', 1), ('b', 2), ('50%', 3), (NULL, 4)")
 
