@@ -1,8 +1,10 @@
 """The tasks. Each imports what it needs when it runs; results hold ids and counts, never values of the data."""
 
+import functools
 import logging
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from airflow.sdk import Asset, Connection, get_current_context, task
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
@@ -13,12 +15,50 @@ from orchestration import alerts
 
 log = logging.getLogger(__name__)
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
 
 class GroupsStale(RuntimeError):
     """A build of which some groups could not be released; what people read of them stays as it was."""
 
 
+def without_values(step: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Clean the texts of errors: Airflow writes them to the log, and drivers and parsers put values of rows into theirs.
+
+    Errors of our own have none. Classes and places stay, by which retries are decided and mistakes found.
+    """
+
+    @functools.wraps(step)
+    def cleaned(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        try:
+            return step(*args, **kwargs)
+        except BaseException as error:
+            _clean(error, set())
+            raise
+
+    return cleaned
+
+
+def _clean(error: BaseException | None, seen: set[int]) -> None:
+    if error is None or id(error) in seen:
+        return
+    from citydata import database  # noqa: PLC0415
+
+    seen.add(id(error))
+    _clean(error.__cause__, seen)
+    _clean(error.__context__, seen)
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            _clean(part, seen)
+    elif type(error).__module__.partition(".")[0] not in ("citydata", "orchestration", "airflow"):
+        error.args = (database.cleaned(error),)
+        for name in {"statement", "params"} & set(vars(error)):  # SQLAlchemy adds these to the text
+            setattr(error, name, None)
+
+
 @task
+@without_values
 def extract_and_land(dataset: str) -> list[int]:
     """Read what the source has; returns the batches that wait."""
     from citydata import pipeline  # noqa: PLC0415
@@ -32,6 +72,7 @@ def extract_and_land(dataset: str) -> list[int]:
 
 
 @task
+@without_values
 def audit(datasets: list[str]) -> dict[str, list[int]]:
     """Audit every batch that has landed; returns batch ids by their new state."""
     from citydata import audit, pipeline  # noqa: PLC0415
@@ -46,6 +87,7 @@ def audit(datasets: list[str]) -> dict[str, list[int]]:
 
 
 @task
+@without_values
 def publish(dataset: str) -> dict[str, list[int]]:
     """Publish what can be; the asset gets an event when the dataset reads differently now, else the task is skipped."""
     from citydata import pipeline  # noqa: PLC0415
@@ -65,6 +107,7 @@ def publish(dataset: str) -> dict[str, list[int]]:
 
 
 @task
+@without_values
 def build_and_release() -> dict[str, Any]:
     """Build what is out of date, everything on the daily run, and release what can be. One task: the two are one chain."""
     from citydata import release, transform  # noqa: PLC0415

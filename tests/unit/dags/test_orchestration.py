@@ -176,3 +176,31 @@ def test_address_of_a_source_comes_from_the_environment_else_from_the_connection
     steps._provide_address("hr.people")
     assert asked == ["hr"]
     assert os.environ["CITYDATA_SOURCE_HR"] == "postgres://reader@there/hr"
+
+
+def test_logs_of_tasks_show_errors_without_values() -> None:
+    import traceback
+
+    import sqlalchemy.exc
+    from orchestration.steps import without_values
+
+    from citydata.extract import ContentError
+
+    value = "Virtanen"
+
+    @without_values
+    def step() -> None:
+        try:
+            try:
+                raise psycopg.errors.UniqueViolation(f"duplicate key\nDETAIL:  Key (name)=({value}) already exists.")
+            except psycopg.Error as error:
+                raise sqlalchemy.exc.IntegrityError("INSERT INTO t", {"name": value}, error) from error
+        except sqlalchemy.exc.DBAPIError as error:
+            raise ContentError("hr.people batch 7: line 3 is not the contract's\nsecond line") from error
+
+    with pytest.raises(ContentError, match="second line") as caught:
+        step()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert shown.count("Virtanen") == 0
+    assert "UniqueViolation" in shown
+    assert "duplicate key" in shown
