@@ -42,6 +42,7 @@ def main() -> None:
     try:
         app(prog_name="./citydata")
     except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from here", err=True)
         raise SystemExit(130) from None
 
 

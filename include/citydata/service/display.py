@@ -96,7 +96,8 @@ def summary(outcome: Outcome) -> Table:
         table.add_column(heading, justify="right")
     for item in outcome.datasets:
         counts = (item.extracted, item.inserted, item.changed, item.closed, item.quarantined, item.held)
-        table.add_row(item.dataset, _coloured(item.step), *map(_count, counts))
+        ended = "nothing new" if item.step == "waiting" else item.step
+        table.add_row(item.dataset, _coloured(ended), *map(_count, counts))
     return table
 
 
