@@ -107,10 +107,11 @@ def test_a_batch_that_a_person_released_is_not_held_again(land_rows):
     assert audit.audit([batch]) == {batch: "audited"}
 
 
-def test_an_audited_batch_is_left_as_it_is(land_rows, query):
+def test_an_audited_batch_is_left_as_it_is(land_rows, query, monkeypatch):
     batch = land_finance(land_rows, sample(INVOICES))
     audit.audit([batch])
     before = outcomes(query, batch)
+    monkeypatch.setattr(land, "ensure", lambda *_: pytest.fail("a batch that is not waiting was looked into"))
 
     assert audit.audit([batch]) == {batch: "audited"}
     assert query("SELECT count(*) FROM quality.check_result WHERE batch_id = %s", batch) == [(len(before),)]
