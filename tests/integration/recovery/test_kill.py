@@ -1,0 +1,299 @@
+"""kill -9 of a task or of PostgreSQL, at any point: run again, and every table is what it is when nothing had happened.
+
+A synthetic town is published, built and released on day 0; what is interrupted is the work of day 1. Each stage of that
+work is kept as a database and a state directory, of which every case gets copies, so a case pays for its own part only.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pyrage
+import pytest
+from psycopg import sql
+
+from citydata import audit, contract, database, deploy, pipeline, publish, release, settings, transform
+from citydata.service.postgres import Cluster, temporary_cluster
+from simulators import finance_files, hr_database
+
+RUNNER = Path(__file__).with_name("killed_task.py")
+SEED, SCALE = 3, 0.02
+INVOICES, EMPLOYMENTS = "finance.purchase_invoices", "hr.employments"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point: the stage of day 1 in which it is, the task that passes it, and whose batch is being worked on.
+
+    The two datasets are as different as two can be: files and a table of a source's database, a snapshot without a key
+    and an increment, an archive in the clear and an encrypted one.
+    """
+
+    stage: str
+    task: str
+    datasets: dict[str, str]
+
+
+BOTH_KINDS = {"task": INVOICES, "server": EMPLOYMENTS}
+THE_OTHER_WAY = {"task": EMPLOYMENTS, "server": INVOICES}
+POINTS = {
+    "before_seal": Point("arrived", "extract", BOTH_KINDS),
+    "archive_named": Point("arrived", "extract", THE_OTHER_WAY),  # sealed on disk, and the ledger does not know it
+    "after_seal": Point("arrived", "extract", BOTH_KINDS),
+    "in_copy": Point("arrived", "extract", {"task": INVOICES, "server": INVOICES}),
+    "after_landing": Point("arrived", "extract", THE_OTHER_WAY),
+    "after_audit": Point("landed", "audit", BOTH_KINDS),
+    "in_publish": Point("audited", "publish", THE_OTHER_WAY),
+    "before_event": Point("audited", "publish", BOTH_KINDS),
+    "in_dbt": Point("published", "build", BOTH_KINDS),
+    "after_dbt": Point("published", "build", BOTH_KINDS),
+    "in_release": Point("built", "release", BOTH_KINDS),
+}
+
+
+class Town:
+    """The synthetic town on a server that waits for the disk, as stages of its day 1."""
+
+    def __init__(self, cluster: Cluster, directory: Path) -> None:
+        self.cluster, self.directory = cluster, directory
+        self.published: dict[str, Counter[str]] = {}
+        self.released: dict[str, Counter[str]] = {}
+
+    def execute(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self.cluster.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def enter(self, stage: str) -> None:
+        """Work in a stage from now on."""
+        os.environ["CITYDATA_HOME"] = str(self.directory / stage)
+        os.environ["CITYDATA_DATABASE_URL"] = self.cluster.url(stage)
+
+    def copy(self, stage: str, name: str) -> None:
+        """Copy a stage and enter the copy."""
+        self.execute("CREATE DATABASE {} TEMPLATE {}", name, stage)
+        # A copied sequence believes that the next numbers are in the log already, and would give them again after a crash.
+        self.execute("CHECKPOINT")
+        shutil.copytree(self.directory / stage, self.directory / name)
+        self.enter(name)
+
+    def remove(self, name: str) -> None:
+        self.execute("DROP DATABASE {} WITH (FORCE)", name)
+        shutil.rmtree(self.directory / name)
+
+    def arrive(self, day: int) -> None:
+        """What the source systems do on a day; the keys were swept the day before."""
+        finance_files.drop(settings.drop_directory() / "finance", seed=SEED, scale=SCALE, day=day)
+        if day == 0:
+            url = hr_database.create(
+                self.cluster.url(), password=secrets.token_hex(12), seed=SEED, scale=SCALE, day=day
+            )
+            os.environ["CITYDATA_SOURCE_HR"] = url
+        else:
+            hr_database.advance(self.cluster.url(), seed=SEED, scale=SCALE, day=day)
+        with database.connect_admin() as connection:
+            connection.execute("UPDATE ops.batch SET observed_at = observed_at - interval '1 day' WHERE kind = 'sweep'")
+
+    def prepare(self) -> None:
+        """Day 0 to the end, and day 1 step by step without a disturbance."""
+        (self.directory / "arrived").mkdir()
+        self.cluster.ensure_database("arrived")
+        self.enter("arrived")
+        deploy.deploy()
+        self.arrive(0)
+        pipeline.run(contract.load_all())
+        self.arrive(1)
+        self.copy("arrived", "landed")
+        batches = [batch_id for dataset in contract.load_all() for batch_id in pipeline.extract_and_land(dataset)]
+        self.copy("landed", "audited")
+        assert set(audit.audit(batches).values()) == {"audited"}
+        self.copy("audited", "published")
+        done = [batch for dataset in contract.load_all() for batch in publish.publish(dataset)]
+        assert {batch.state for batch in done} == {"published"}
+        self.published = content("raw", "quarantine")
+        self.copy("published", "built")
+        build = transform.build()
+        assert not build.failures
+        self.copy("built", "released")
+        changes = release.release(build.build_id).changes
+        assert {change.schema for change in changes if change.inserted and change.updated} >= {
+            "mart_finance",
+            "mart_hr",
+        }
+        self.released = content("master", "warehouse", "mart_finance", "mart_hr")
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with pytest.MonkeyPatch.context() as patch, temporary_cluster(durable=True) as cluster:
+        for name in ("CITYDATA_DROP", "CITYDATA_ARCHIVE"):
+            patch.delenv(name, raising=False)
+        for role in deploy.login_roles():
+            patch.setenv(f"CITYDATA_PASSWORD_{role.upper()}", secrets.token_hex(12))
+        for name in ("CITYDATA_HOME", "CITYDATA_DATABASE_URL", "CITYDATA_SOURCE_HR"):
+            patch.setenv(name, "")
+        patch.setenv("CITYDATA_PSEUDONYM_KEY", f"k1:{secrets.token_hex(32)}")
+        patch.setenv("CITYDATA_ARCHIVE_KEY", str(pyrage.x25519.Identity.generate()))
+        contract.load_each.cache_clear()
+        prepared = Town(cluster, tmp_path_factory.mktemp("town"))
+        prepared.prepare()
+        yield prepared
+
+
+# -- what must be the same -------------------------------------------------------------------------------------------
+
+BATCHES = {"_opened_by", "_closed_by", "batch_id", "resolved_by_batch", "opened_by_batch"}
+# Identities and times of the platform's own clock. That _observed_at is the time of the batch is checked by `ledger`.
+VOLATILE = {"_observed_at", "quarantine_id", "created_at", "as_of", "released_at", "expected_at"}
+
+
+def content(*schemas: str) -> dict[str, Counter[str]]:
+    """Rows of all tables of the schemas by table and dataset, with the ids of batches replaced by their order."""
+    found: dict[str, Counter[str]] = {}
+    with database.connect_admin() as connection:
+        names = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s)", (list(schemas),)
+        ).fetchall()
+        for schema, table in names:
+            rows = [
+                row
+                for (row,) in connection.execute(
+                    sql.SQL("SELECT to_jsonb(t) - %s::text[] FROM {} AS t").format(sql.Identifier(schema, table)),
+                    (list(VOLATILE),),
+                )
+            ]
+            for dataset in {row.get("dataset") for row in rows} | ({None} if not rows else set()):
+                mine = [row for row in rows if row.get("dataset") == dataset]
+                found[f"{schema}.{table} {dataset or ''}".strip()] = Counter(map(str, _by_order(mine)))
+    return found
+
+
+def _by_order(rows: list[dict[str, Any]]) -> list[list[tuple[str, Any]]]:
+    ids = sorted({row[name] for row in rows for name in BATCHES & row.keys() if row[name] is not None})
+    order = {batch_id: place for place, batch_id in enumerate(ids)}
+    return [
+        sorted((name, order.get(value) if name in BATCHES else value) for name, value in row.items()) for row in rows
+    ]
+
+
+def differences(found: dict[str, Counter[str]], expected: dict[str, Counter[str]]) -> dict[str, tuple[int, int, str]]:
+    """For each table that differs: rows too many, rows missing, and one of them."""
+    different = {}
+    for table in found.keys() | expected.keys():
+        more = found.get(table, Counter()) - expected.get(table, Counter())
+        less = expected.get(table, Counter()) - found.get(table, Counter())
+        if more or less:
+            different[table] = (more.total(), less.total(), next(iter(more or less)))
+    return different
+
+
+def ledger() -> list[str]:
+    """What does not add up: of the batches, between them and the versions, and what they left behind."""
+    wrong = []
+    with database.connect_admin() as connection:
+        wrong += [
+            f"batch {batch_id} of {dataset} is {state}"
+            for batch_id, dataset, state in connection.execute(
+                "SELECT batch_id, dataset, state FROM ops.batch WHERE state NOT IN ('published', 'failed') OR (state = 'published'"
+                " AND extracted <> inserted + changed + unchanged + repeated + superseded + stale + quarantined)"
+            )
+        ]
+        for dataset, entry in contract.load_all().items():
+            raw = sql.Identifier("raw", entry.raw_name)
+            [(versions, current, untimely, opened, closed)] = connection.execute(
+                sql.SQL(
+                    "SELECT count(*), count(*) FILTER (WHERE _closed_by IS NULL), count(*) FILTER (WHERE _observed_at <> b.observed_at),"
+                    " (SELECT sum(inserted + changed) FROM ops.batch WHERE dataset = %(dataset)s AND state = 'published'),"
+                    " (SELECT sum(changed + closed) FROM ops.batch WHERE dataset = %(dataset)s AND state = 'published')"
+                    " FROM {} r LEFT JOIN ops.batch b ON b.batch_id = r._opened_by AND b.dataset = %(dataset)s AND b.state = 'published'"
+                ).format(raw),
+                {"dataset": dataset},
+            ).fetchall()
+            if (versions, current, untimely) != (opened, opened - closed, 0):
+                wrong.append(
+                    f"{dataset}: {versions} versions, {current} current; the ledger: {opened} opened, {closed} closed"
+                )
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'landing'").fetchall()
+    wrong += [f"landing.{name} is left" for (name,) in tables]
+    wrong += [f"{path.name} is left" for path in settings.archive_directory().rglob("*.part")]
+    return wrong
+
+
+# -- the cases -------------------------------------------------------------------------------------------------------
+
+
+def killed(town: Town, name: str, victim: str) -> None:
+    """Run the task that passes the point, and let it or the server be killed there."""
+    point = POINTS[name]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (settings.ROOT / "include", settings.ROOT)))}
+    arguments = [point.task, name, victim, point.datasets[victim], str(town.cluster.directory)]
+    done = subprocess.run(
+        [sys.executable, str(RUNNER), *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "struck\n", f"the point was not reached: {done.stdout} {done.stderr[-2000:]}"
+    if victim == "task":
+        assert done.returncode == -9
+    else:
+        assert not town.cluster.is_running()
+        town.cluster.start()
+
+
+def no_dbt_is_left() -> bool:
+    """Whether the dbt of this installation has ended, which it may take a moment to do."""
+    home = os.environ["CITYDATA_HOME"]
+    for _ in range(50):
+        if not any(
+            f"{home}/dbt/target" in (process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
+        ):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def run_again(stage: str) -> None:
+    """What the scheduler does next: the task again, and those after it."""
+    if stage not in ("published", "built"):
+        batches = [batch_id for dataset in contract.load_all() for batch_id in pipeline.extract_and_land(dataset)]
+        pipeline.audit_and_publish(contract.load_all(), batches)
+        return
+    if stage == "published":
+        assert not transform.build().failures
+    with database.connect("engineer") as connection:
+        [(build_id,)] = connection.execute("SELECT max(build_id) FROM ops.build WHERE state = 'built'").fetchall()
+    assert not release.release(build_id).stale
+
+
+@pytest.fixture
+def case(town: Town, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A copy of the stage in which the point is; the name of the stage is returned."""
+    stage, name = POINTS[request.node.callspec.params["point"]].stage, f"case_{secrets.token_hex(4)}"
+    town.copy(stage, name)
+    yield stage
+    town.cluster.start()
+    town.remove(name)
+
+
+@pytest.mark.parametrize("victim", ["task", "server"])
+@pytest.mark.parametrize("point", list(POINTS))
+def test_killed_and_run_again(point: str, victim: str, town: Town, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed(town, point, victim)
+    if POINTS[point].task == "build":
+        assert no_dbt_is_left()
+    run_again(case)
+    assert differences(content("raw", "quarantine"), town.published) == {}
+    assert ledger() == []
+    if case in ("published", "built"):
+        assert differences(content("master", "warehouse", "mart_finance", "mart_hr"), town.released) == {}
+    if point == "before_event":
+        # The event was never sent. What is out of date is asked from the ledger, so the dataset is noticed all the same.
+        monkeypatch.setattr(transform, "_run", lambda *_: {})
+        assert {"purchase", "headcount"} <= set(transform.build().selected)
