@@ -114,30 +114,37 @@ def tables(document: Manifest) -> list[Table]:
 def release(build_id: int, run_id: str | None = None) -> Release:
     """Release what can be released of a build; releasing it again changes nothing.
 
-    Raises ReleaseError when the build broke off or is not the last one: build_* then hold something else.
+    Raises ReleaseError when the build broke off, when it is not the last one, because build_* then hold something else,
+    and when the database does not let it finish; what people read is then what it was.
     """
-    with database.connect("releaser", autocommit=True) as connection:
-        transform.lock(connection)
-        connection.execute("SET ROLE citydata_releaser")
-        done = _already(connection, build_id)
-        if done:
-            return done
-        document = transform.manifest(_code_of(connection, build_id))
-        built = tables(document)
-        reasons = {group: "; ".join(texts) for group, texts in _failures(connection, document, build_id).items()}
-        made_of = {group: transform.closure(document, group) for group in transform.groups(document)}
-        # Additive changes come first, each in a short transaction of its own: they are empty columns to readers, and
-        # the lock they need must not be held while rows are compared.
-        for table in built:
-            if any(group not in reasons and table.unique_id in nodes for group, nodes in made_of.items()):
-                try:
-                    _with_lock_retries(connection, functools.partial(_widen, connection, table))
-                except _Breaking as error:
-                    for group, nodes in made_of.items():
-                        if table.unique_id in nodes:
-                            reasons.setdefault(group, str(error))
-        with connection.transaction():
-            return _release(connection, document, _Plan(build_id, run_id, built, made_of, reasons))
+    try:
+        with database.connect("releaser", autocommit=True) as connection:
+            transform.lock(connection)
+            connection.execute("SET ROLE citydata_releaser")
+            return _already(connection, build_id) or _new(connection, build_id, run_id)
+    except psycopg.Error as error:
+        raise ReleaseError(
+            f"build {build_id}: {database.cleaned(error)}; nothing was released, release it again"
+        ) from None
+
+
+def _new(connection: Connection, build_id: int, run_id: str | None) -> Release:
+    document = transform.manifest(_code_of(connection, build_id))
+    built = tables(document)
+    reasons = {group: "; ".join(texts) for group, texts in _failures(connection, document, build_id).items()}
+    made_of = {group: transform.closure(document, group) for group in transform.groups(document)}
+    # Additive changes come first, each in a short transaction of its own: they are empty columns to readers, and
+    # the lock they need must not be held while rows are compared.
+    for table in built:
+        if any(group not in reasons and table.unique_id in nodes for group, nodes in made_of.items()):
+            try:
+                _with_lock_retries(connection, functools.partial(_widen, connection, table))
+            except _Breaking as error:
+                for group, nodes in made_of.items():
+                    if table.unique_id in nodes:
+                        reasons.setdefault(group, str(error))
+    with connection.transaction():
+        return _release(connection, document, _Plan(build_id, run_id, built, made_of, reasons))
 
 
 def _release(connection: Connection, document: Manifest, plan: _Plan) -> Release:
@@ -211,7 +218,7 @@ def _code_of(connection: Connection, build_id: int) -> str:
     ).fetchone()
     if later and later[0] is not None:
         raise ReleaseError(
-            f"build {build_id} is not the last: build_* hold what build {later[0]} made; release that one"
+            f"build {build_id} is not the last: build_* hold what build {later[0]} made; build again and release that"
         )
     return str(row[1])
 

@@ -228,10 +228,15 @@ def _environment() -> dict[str, str]:
     }
 
 
+# Opened here, because a forked child may only call what is there already.
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_SET_PARENT_DEATH_SIGNAL = 1
+
+
 def _die_with_parent() -> None:
     """A dbt whose parent was killed must not go on writing while the next build has begun (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if _LIBC:
+        _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _dbt(command: list[str], log: Path) -> int:
@@ -283,22 +288,30 @@ def _message(result: Mapping[str, Any]) -> str | None:
 
 
 def manifest(code: str) -> Manifest:
-    """dbt's manifest of the code with this hash, with our fingerprint of each node; parsed when it is the first time.
+    """dbt's manifest of the code with this hash, with our fingerprint of each node.
 
     Raises TransformError when the project cannot be parsed, or when another version's manifest is not kept here.
     """
-    path = _directory() / "manifests" / f"{code}.json"
-    if not path.exists():
+    if not _kept(code).exists():
         if code != code_hash():
-            raise TransformError(f"the manifest of code {code[:12]} is not in {path.parent}; run a full build")
+            raise TransformError(f"the manifest of code {code[:12]} is not in {_kept(code).parent}; run a full build")
         log = settings.home() / "logs" / "dbt" / "parse.log"
         if _dbt(["parse"], log):
             raise TransformError(f"dbt cannot parse {PROJECT}; read {log}")
-        document = json.loads((_directory() / "target" / "manifest.json").read_text(encoding="utf-8"))
-        document["fingerprints"] = _fingerprints(document)
-        _replace(path, json.dumps(document))
-    loaded: Manifest = json.loads(path.read_text(encoding="utf-8"))
+        _keep_manifest(code)
+    loaded: Manifest = json.loads(_kept(code).read_text(encoding="utf-8"))
     return loaded
+
+
+def _kept(code: str) -> Path:
+    return _directory() / "manifests" / f"{code}.json"
+
+
+def _keep_manifest(code: str) -> None:
+    """Keep the manifest that dbt has just written, because the next version of the code is compared with it."""
+    document = json.loads((_directory() / "target" / "manifest.json").read_text(encoding="utf-8"))
+    document["fingerprints"] = _fingerprints(document)
+    _replace(_kept(code), json.dumps(document))
 
 
 def _fingerprints(document: Manifest) -> dict[str, str]:
@@ -531,11 +544,10 @@ def build(full: bool = False, run_id: str | None = None) -> Build:
     with database.connect("transformer", autocommit=True) as connection:
         lock(connection)
         _end_orphans(connection)
-        document = manifest(code)
         build_id = _begin(connection, full, code, run_id)
         log = settings.home() / "logs" / "dbt" / f"build-{build_id}.log"
         try:
-            _prepare_staging(connection, document, code, log)
+            document = _prepare_staging(connection, code, log)
             master.match(connection)
             selected, anew = _out_of_date(connection, document, code, build_id)
             names = tuple(sorted(document["nodes"][unique_id]["name"] for unique_id in selected))
@@ -601,17 +613,21 @@ def _begin(connection: Connection, full: bool, code: str, run_id: str | None) ->
     return int(build_id)
 
 
-def _prepare_staging(connection: Connection, document: Manifest, code: str, log: Path) -> None:
+def _prepare_staging(connection: Connection, code: str, log: Path) -> Manifest:
     """Matching reads staging before dbt builds it, so its views must be there and be those of this code."""
     master.prepare(connection)
-    staging = {name for name in _buildable(document) if document["nodes"][name]["schema"] == "staging"}
-    row = connection.execute(
-        "SELECT code_hash FROM ops.build WHERE state = 'built' ORDER BY build_id DESC LIMIT 1"
-    ).fetchone()
-    if row and row[0] == code and not staging & _missing(connection, document):
-        return
+    if _kept(code).exists():
+        document = manifest(code)
+        staging = {name for name in _buildable(document) if document["nodes"][name]["schema"] == "staging"}
+        row = connection.execute(
+            "SELECT code_hash FROM ops.build WHERE state = 'built' ORDER BY build_id DESC LIMIT 1"
+        ).fetchone()
+        if row and row[0] == code and not staging & _missing(connection, document):
+            return document
     if _dbt(["run", "--select", "path:models/staging"], log):
         raise TransformError(f"dbt cannot make the staging views; read {log}")
+    _keep_manifest(code)
+    return manifest(code)
 
 
 def _run(names: tuple[str, ...], anew: bool, log: Path) -> dict[str, dict[str, Any]]:

@@ -119,7 +119,7 @@ def ill(warehouse: Path) -> dict[tuple[dt.date, str], tuple[int, int]]:
     return {(month, sector): (count, days) for month, sector, count, days in true_rows}
 
 
-def test_hidden_cells_cannot_be_worked_out(ill: dict[tuple[dt.date, str], tuple[int, int]]) -> None:
+def test_small_cells_are_hidden_and_cannot_be_worked_out(ill: dict[tuple[dt.date, str], tuple[int, int]]) -> None:
     months: dict[dt.date, tuple[list[Cell], Cell]] = {}
     plain: dict[dt.date, tuple[list[Cell], Cell]] = {}
     published = rows(
@@ -147,9 +147,6 @@ def test_hidden_cells_cannot_be_worked_out(ill: dict[tuple[dt.date, str], tuple[
     assert any(total.people is not None and any(c.people is None for c in cells) for cells, total in months.values())
     assert len(recovered(plain, ill)) > 5  # the attack works where nothing but the small cells is hidden
     assert recovered(months, ill) == []
-
-
-def test_small_cells_are_never_shown(ill: dict[tuple[dt.date, str], tuple[int, int]]) -> None:
     shown = rows("SELECT month_start, sector_code, sick_leave_employees, sick_leave_days FROM build_mart_hr.sick_leave")
     for month, sector, people, days in shown:
         assert people is None or people == 0 or people >= THRESHOLD

@@ -65,19 +65,12 @@ def test_shared_rows_that_a_stale_group_points_to_stay(warehouse: Path) -> None:
     assert rows(unit) == [(0,)]
 
 
-def test_views_of_a_team_survive_and_show_the_new_rows(warehouse: Path) -> None:
+def test_only_what_differs_is_written_and_views_of_a_team_survive(warehouse: Path) -> None:
     with database.connect("reporting_finance") as team:
         team.execute(
-            "CREATE VIEW team_finance.spend AS SELECT account, sum(amount_net) FROM mart_finance.purchase GROUP BY 1"
+            "CREATE VIEW team_finance.spend AS SELECT account, sum(amount_net) AS total FROM mart_finance.purchase GROUP BY 1"
         )
         team.execute("CREATE VIEW team_finance.notes AS SELECT voucher_number FROM mart_finance.purchase")
-    _publish_more()
-    release.release(transform.build(full=True).build_id)
-    with database.connect("reporting_finance") as team:
-        assert team.execute("SELECT count(*) FROM team_finance.notes WHERE voucher_number = 'more'").fetchone() == (1,)
-
-
-def test_rows_that_are_the_same_are_not_written(warehouse: Path) -> None:
     versions = "SELECT purchase_id, xmin::text FROM mart_finance.purchase"
     before = dict(rows(versions))
     whole = rows("SELECT xmin::text, ctid::text FROM warehouse.dim_date")
@@ -89,54 +82,65 @@ def test_rows_that_are_the_same_are_not_written(warehouse: Path) -> None:
     assert rows("SELECT xmin::text, ctid::text FROM warehouse.dim_date") == whole
     purchase = next(change for change in done.changes if (change.schema, change.table) == ("mart_finance", "purchase"))
     assert (purchase.inserted, purchase.updated, purchase.deleted) == (1, 0, 0)
+    with database.connect("reporting_finance") as team:
+        assert team.execute("SELECT sum(total) FROM team_finance.spend").fetchall() == rows(
+            "SELECT sum(amount_net) FROM mart_finance.purchase"
+        )
+        assert team.execute("SELECT count(*) FROM team_finance.notes WHERE voucher_number = 'more'").fetchone() == (1,)
 
 
-def test_releasing_a_build_twice_changes_nothing(warehouse: Path) -> None:
+def test_a_crash_leaves_the_old_release_and_the_next_run_makes_the_new_once(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _publish_more()
     build = transform.build()
+    tables = (
+        "ops.release",
+        "ops.release_group",
+        "ops.release_change",
+        "mart_finance.freshness",
+        "warehouse.fct_purchase",
+    )
+    old = content(*tables, *MARTS)
+    for point, call in (("_widen", 4), ("_create", 1), ("_bring_up_to_date", 4), ("_describe", 20), ("_freshness", 1)):
+        with monkeypatch.context() as patch:
+            _crash(patch, point, call)
+            with pytest.raises(KeyboardInterrupt):
+                release.release(build.build_id)
+        assert content(*old) == old, point
     first = release.release(build.build_id)
-    state = content("ops.release", "ops.release_group", "ops.release_change", "mart_finance.freshness", *MARTS)
-    second = release.release(build.build_id)
-    assert content(*state) == state
-    assert (second.release_id, second.released, set(second.changes)) == (
+    assert first.stale == {}
+    assert rows("SELECT count(*) FROM mart_finance.purchase") == [(303,)]
+    new = content(*old)
+    again = release.release(build.build_id)
+    assert content(*old) == new
+    assert (again.release_id, again.released, set(again.changes)) == (
         first.release_id,
         first.released,
         set(first.changes),
     )
 
 
-@pytest.mark.parametrize("point", ["_create", "_describe", "_freshness"])
-def test_a_crash_leaves_the_old_release_and_the_next_run_makes_the_new(
-    warehouse: Path, monkeypatch: pytest.MonkeyPatch, point: str
-) -> None:
-    _publish_more()
-    build = transform.build()
-    state = content("ops.release", "ops.release_group", "mart_finance.freshness", "warehouse.fct_purchase", *MARTS)
-    original = getattr(release, point)
-    calls = 0
+def _crash(patch: pytest.MonkeyPatch, point: str, call: int) -> None:
+    """Let the release break off at the given call of one of its functions."""
+    original, calls = getattr(release, point), iter(range(1, 1000))
 
-    def crash(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 4 or point == "_freshness":
+    def crash(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == call:
             raise KeyboardInterrupt
-        return original(*arguments)
+        return original(*arguments, **options)
 
-    monkeypatch.setattr(release, point, crash)
-    with pytest.raises(KeyboardInterrupt):
-        release.release(build.build_id)
-    assert content(*state) == state
-    monkeypatch.setattr(release, point, original)
-    assert release.release(build.build_id).stale == {}
-    assert rows("SELECT count(*) FROM mart_finance.purchase") == [(303,)]
+    patch.setattr(release, point, crash)
 
 
 def test_an_older_build_is_refused_because_its_tables_are_gone(warehouse: Path) -> None:
-    _publish_more()
-    old = transform.build()
-    new = transform.build()
-    with pytest.raises(release.ReleaseError, match=rf"build {old.build_id} is not the last.*build {new.build_id}"):
-        release.release(old.build_id)
+    old = transform.build().build_id
+    with database.connect_admin() as connection:
+        connection.execute("INSERT INTO ops.build (state, selection, code_hash) VALUES ('built', 'purchase', 'x')")
+    with pytest.raises(
+        release.ReleaseError, match=rf"build {old} is not the last: build_\* hold what build {old + 1} made"
+    ):
+        release.release(old)
 
 
 def test_a_new_column_is_added_under_a_view_and_filled(warehouse: Path) -> None:
