@@ -129,7 +129,7 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
         chunks = writer.tee(fetch.chunks)
         try:
             landing.load(protocol.parse(contract, chunks, [column.source_name for column in columns]))
-            _check_counts(fetch, landing)
+            _check_manifest(fetch, candidate, landing)
         except ContentError as error:
             wrong = error
         finally:
@@ -155,9 +155,11 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
     return batch_id
 
 
-def _check_counts(fetch: Fetch, landing: land.Landing) -> None:
+def _check_manifest(fetch: Fetch, candidate: Candidate, landing: land.Landing) -> None:
     """Compare what was read with what the source says it sent: servers and file transfers cut silently."""
     manifest = fetch.source.get("manifest", {})
+    if "sha256" in manifest and str(manifest["sha256"]).lower() != candidate.content_sha256:
+        raise ContentError("the manifest's sha256 is not that of the file")
     if "rows" in manifest and int(manifest["rows"]) != landing.extracted:
         raise ContentError(f"the manifest says {manifest['rows']} rows, the file has {landing.extracted}")
 
