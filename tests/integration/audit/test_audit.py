@@ -132,6 +132,17 @@ def test_an_empty_increment_and_a_sweep_are_audited_without_claiming_anything(la
     assert outcomes(query, empty) == outcomes(query, sweep) == {}
 
 
+def test_a_rule_that_no_row_needs_claims_nothing(land_rows, query):
+    rows = [{**row, "email": None} for row in sample("hr.people")]
+    batch = land_rows("hr.people", rows)
+
+    assert audit.audit([batch]) == {batch: "audited"}
+
+    found = outcomes(query, batch)
+    assert "hr.people.email_shape" not in found
+    assert found["hr.people.gender_code"] == "pass"
+
+
 def test_half_of_the_last_batch_of_the_same_scope_holds(land_rows, query):
     scope = {"type": "keys", "columns": ["fiscal_year"], "values": [[2025]]}
     published = {"state": "published", "inserted": 8}
