@@ -146,9 +146,11 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
             ) from error
         raise
     observed = candidate.observed_at or datetime.fromisoformat(fetch.source["server_time"])
-    ops.sealed(connection, batch_id, sealed, observed, fetch.source, fetch.watermark)
+    with connection.transaction():  # killed in between, the batch would be landed again and not held
+        ops.sealed(connection, batch_id, sealed, observed, fetch.source, fetch.watermark)
+        if wrong:
+            ops.hold(connection, batch_id, str(wrong))
     if wrong:
-        ops.hold(connection, batch_id, str(wrong))
         log.warning("%s batch %s is held: %s", contract.dataset, batch_id, wrong)
     else:
         land.settle(connection, contract, batch_id, landing)

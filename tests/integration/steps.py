@@ -123,7 +123,7 @@ class Steps:
                 assert closed.get(number, 0) == batch["closed"] + batch["changed"], title
             else:
                 assert batch["extracted"] == batch["landed"] + batch["quarantined"], title
-                assert batch["held"] == (batch["landed"] if batch["state"] in ("held", "rejected") else 0), title
+                assert batch["held"] == (batch["landed"] if batch["state"] in ("held", "rejected", "superseded") else 0), title
                 assert number not in opened, title
                 assert number not in closed, title
             assert refused[number] == batch["quarantined"], title
