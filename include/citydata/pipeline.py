@@ -169,7 +169,7 @@ def _check_manifest(fetch: Fetch, candidate: Candidate, landing: land.Landing) -
 def audit_and_publish(datasets: Iterable[str], batch_ids: list[int]) -> dict[str, list[Any]]:
     """Audit batches together, then publish what the datasets have; returns what was published by dataset.
 
-    A batch whose landing table was lost in between is audited again, once.
+    A batch whose landing table was lost in between is audited again, and so is each that waited behind it.
     """
     from citydata import audit, publish  # noqa: PLC0415 - auditing imports Great Expectations, which costs seconds
 
@@ -178,7 +178,7 @@ def audit_and_publish(datasets: Iterable[str], batch_ids: list[int]) -> dict[str
     published: dict[str, list[Any]] = {}
     for dataset in datasets:
         published[dataset] = publish.publish(dataset)
-        if again := waiting(dataset):
+        while again := waiting(dataset):
             audit.audit(again)
             published[dataset] += publish.publish(dataset)
     return published
