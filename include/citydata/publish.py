@@ -283,7 +283,7 @@ class _Publication:
         ).rowcount
         self.quarantined += ambiguous
         self.landed = self._value("SELECT count(*) FROM {landing}")
-        share = self.quarantined / self.batch.extracted
+        share = self.quarantined / max(self.batch.extracted, 1)  # an increment may be empty
         if share > self.contract.max_quarantined_share and self.batch.decided_at is None:
             raise Held(
                 f"{self.quarantined} of {self.batch.extracted} rows would be quarantined ({share:.1%}, allowed"
