@@ -189,31 +189,33 @@ def test_an_alter_does_not_queue_behind_a_reader_for_long(warehouse: Path, monke
     assert release.release(build.build_id).stale == {}
 
 
-@pytest.mark.parametrize(
-    ("role", "table", "allowed"),
-    [
-        ("bi", "mart_finance.purchase", True),
-        ("bi", "mart_hr.sick_leave", True),
-        ("bi", "mart_hr.freshness", True),
-        ("bi", "warehouse.fct_absence", False),
-        ("bi", "build_warehouse.int_sick_leave_employee_month", False),
-        ("reporting_hr", "mart_hr.headcount", True),
-        ("reporting_hr", "mart_finance.purchase", False),
-        ("reporting_hr", "warehouse.fct_absence", False),
-        ("reporting_hr", "master.organisation_unit", True),
-        ("reporting_hr", "master.employee", False),
-        ("reporting_hr", "master.employee_xref", False),
-        ("engineer", "warehouse.fct_purchase", True),
-        ("engineer", "master.employee", False),
-    ],
+MAY_READ = (
+    ("bi", "mart_finance.purchase"),
+    ("bi", "mart_hr.sick_leave"),
+    ("bi", "mart_hr.freshness"),
+    ("reporting_hr", "mart_hr.headcount"),
+    ("reporting_hr", "master.organisation_unit"),
+    ("engineer", "warehouse.fct_purchase"),
 )
-def test_who_may_read_what(released: tuple[str, Path], warehouse: Path, role: str, table: str, allowed: bool) -> None:
-    with database.connect(role) as connection:
-        if allowed:
+MAY_NOT_READ = (
+    ("bi", "warehouse.fct_absence"),
+    ("bi", "build_warehouse.int_sick_leave_employee_month"),
+    ("reporting_hr", "mart_finance.purchase"),
+    ("reporting_hr", "warehouse.fct_absence"),
+    ("reporting_hr", "master.employee"),
+    ("reporting_hr", "master.employee_xref"),
+    ("engineer", "master.employee"),
+    ("engineer", "build_warehouse.int_sick_leave_employee_month"),
+)
+
+
+def test_who_may_read_what(warehouse: Path) -> None:
+    for role, table in MAY_READ:
+        with database.connect(role) as connection:
             connection.execute(f"SELECT * FROM {table} LIMIT 1")
-        else:
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(f"SELECT * FROM {table} LIMIT 1")
+    for role, table in MAY_NOT_READ:
+        with database.connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(f"SELECT * FROM {table} LIMIT 1")
 
 
 def test_everything_that_people_read_is_described_in_three_languages(warehouse: Path) -> None:

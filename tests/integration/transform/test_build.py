@@ -167,7 +167,7 @@ def test_neither_log_nor_message_holds_a_value(warehouse: Path) -> None:
 
 def test_database_errors_lose_their_values() -> None:
     text = 'Database Error in model x (models/x.sql)\n  invalid input syntax for type date: "010190-123A"\n  DETAIL:  Key (a)=(Maija)'
-    assert transform._clean(text) == "Database Error in model x (models/x.sql)\n  invalid input syntax for type date"
+    assert transform._clean(text) == "Database Error in model x (models/x.sql)\ninvalid input syntax for type date"
 
 
 def test_an_unchanged_dataset_is_fresh(warehouse: Path) -> None:
