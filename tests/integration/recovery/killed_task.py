@@ -18,7 +18,8 @@ from typing import Any
 import psutil
 
 from citydata import audit, database, land, ops, pipeline, publish, release, transform
-from citydata.extract import archive, files, sql
+from citydata.extract import archive, files
+from citydata.extract.background import Background
 
 TASK, POINT, VICTIM, DATASET, SERVER = sys.argv[1:]
 SECONDS = 30
@@ -75,6 +76,7 @@ def nth(count: int, when: Callable[..., bool] = lambda *_: True) -> Callable[...
 def strike_between_halves(protocol: Any) -> None:
     """Strike when PostgreSQL has got the first half of a block and waits for the second."""
     original = protocol.parse
+    land.Background = InPieces  # type: ignore[misc]
 
     def parse(*args: Any) -> Iterator[Any]:
         for block in original(*args):
@@ -93,6 +95,13 @@ def strike_between_halves(protocol: Any) -> None:
     protocol.parse = parse
 
 
+class InPieces(Background):
+    """Sends small pieces: PostgreSQL sees nothing of a message before it has all of it."""
+
+    def __init__(self, consume: Callable[[bytes], object]) -> None:
+        super().__init__(lambda data: [consume(data[start : start + 512]) for start in range(0, len(data), 512)])
+
+
 def wait_for_copy() -> None:
     with database.connect_admin(autocommit=True) as connection:
         for _ in range(SECONDS * 20):
@@ -102,17 +111,13 @@ def wait_for_copy() -> None:
     raise TimeoutError("PostgreSQL got nothing of the first half")
 
 
-def of_dataset(_: Any, batch_or_contract: Any, *__: Any) -> bool:
-    return bool(batch_or_contract.dataset == DATASET)
-
-
 MODEL_MADE = re.compile(r"\bOK created sql (table|incremental) model build_")
 
 POINTS: dict[str, Callable[[], None]] = {
     "before_seal": lambda: reached(archive.Writer, "seal"),
     "archive_named": lambda: reached(archive.Writer, "seal", after=True),
     "after_seal": lambda: reached(ops, "sealed", after=True),
-    "in_copy": lambda: (strike_between_halves(files), strike_between_halves(sql), None)[-1],
+    "in_copy": lambda: strike_between_halves(files),
     "after_landing": lambda: reached(land, "settle", after=True),
     "after_audit": lambda: reached(audit, "_settle", after=True, when=lambda *args: args[1].dataset == DATASET),
     "in_publish": lambda: reached(
