@@ -20,8 +20,6 @@ from citydata.extract import Block, ContentError, Refused
 from citydata.privacy import identity_code
 
 BLOCK = 4 << 20
-# Without word boundaries: an expression that is not anchored runs several times faster over a whole block.
-ANYWHERE = identity_code.PATTERN.replace(r"\b", "")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -149,7 +147,7 @@ class _Parser:
             numbers = np.delete(numbers, [position for position, _ in gone])
         if len(table) != len(numbers):
             numbers = self._records(len(table), numbers)
-        alike = pc.match_substring_regex(pa.array([text], pa.binary()), ANYWHERE)
+        alike = pc.match_substring_regex(pa.array([text], pa.binary()), identity_code.PATTERN)
         return Block(
             table, pa.array(numbers), sorted(refused, key=lambda row: row.row_number), not alike[0].as_py()
         ), count
