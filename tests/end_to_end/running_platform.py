@@ -1,0 +1,129 @@
+"""A platform of its own on the real scheduler, with ports and state apart."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from citydata import database
+from citydata.service import up
+from citydata.service.airflow import Api
+from citydata.service.installation import WAREHOUSE, Installation
+
+POSTGRES_PORT, AIRFLOW_PORT = 57432, 58080
+SCALE = 0.1
+FINISHED = ("success", "failed")
+
+
+@dataclass
+class Platform:
+    """A running platform."""
+
+    installation: Installation
+    outcome: up.Outcome
+    alerts: list[dict[str, Any]]
+    """What the webhook of alerts received."""
+
+    @property
+    def api(self) -> Api:
+        """Airflow's API."""
+        return self.installation.airflow.api()
+
+    def query(self, statement: str, database_name: str = WAREHOUSE) -> list[tuple[Any, ...]]:
+        """Ask a database as the administrator."""
+        with psycopg.connect(self.installation.cluster.url(database_name), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def finish(self, dag: str, run: str, seconds: float = 120) -> str:
+        """Wait until a run has ended; returns its state."""
+        self.wait(lambda: self.api.run(dag, run)["state"] in FINISHED, f"{dag} {run} to end", seconds)
+        return self.api.run(dag, run)["state"]
+
+    def states(self, dag: str, run: str) -> dict[str, str]:
+        """State of each task of a run."""
+        return {task["task_id"]: task["state"] for task in self.api.tasks(dag, run)}
+
+    def events(self) -> list[dict[str, Any]]:
+        """All asset events."""
+        return self.api._get("assets/events", limit=100)["asset_events"]
+
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = 120) -> None:
+        """Wait for a condition. Fails when it does not come about."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"waited {seconds:.0f} s for {what}")
+            time.sleep(0.5)
+
+    def wait_for_quiet(self) -> None:
+        """Wait until everything that changed is released and no build runs."""
+
+        def quiet() -> bool:
+            from citydata.service import progress
+
+            with database.connect("engineer", autocommit=True) as connection:
+                waiting = progress.unreleased(connection)
+            return not waiting and all(run["state"] in FINISHED for run in self.api.runs("build_warehouse"))
+
+        self.wait(quiet, "the release")
+
+
+@contextlib.contextmanager
+def started(manifest: Path | None = None) -> Iterator[Platform]:
+    """Bring a platform up, and leave neither process nor file behind. The environment is as before afterwards."""
+    before = dict(os.environ)
+    directory = Path(tempfile.mkdtemp(prefix="citydata-e2e-"))
+    directory.chmod(0o711)  # the system user of PostgreSQL passes through
+    for name in [name for name in os.environ if name.startswith("CITYDATA_") and name != "CITYDATA_REAL_DATA"]:
+        del os.environ[name]
+    installation = None
+    try:
+        with _webhook() as (address, alerts):
+            os.environ |= {
+                "CITYDATA_HOME": str(directory / "home"),
+                "CITYDATA_POSTGRES_PORT": str(POSTGRES_PORT),
+                "CITYDATA_AIRFLOW_PORT": str(AIRFLOW_PORT),
+                "CITYDATA_RETRY_SECONDS": "6",
+                "CITYDATA_ALERT_WEBHOOK": address,
+            }
+            installation = Installation()
+            outcome = up.up(installation, manifest=manifest, scale=SCALE, report=print, watch=lambda datasets, build: None)
+            yield Platform(installation, outcome, alerts)
+    finally:
+        if installation:
+            installation.stop()
+        keep = before.get("CITYDATA_KEEP_E2E")
+        if not keep:
+            shutil.rmtree(directory)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    received: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", received
+        server.shutdown()

@@ -1,0 +1,155 @@
+"""The synthetic sources through the real scheduler, in the order of a day's troubles."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from citydata import contract, schedule, settings
+from tests.end_to_end.running_platform import Platform
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
+HR = ["hr.absences", "hr.employments", "hr.people"]
+
+
+def test_marts_are_filled(synthetic: Platform) -> None:
+    assert synthetic.outcome.failures == []
+    assert synthetic.outcome.held == []
+    for table, source in (("mart_finance.purchase", "raw.finance__purchase_invoices"), ("mart_hr.headcount", None)):
+        [(rows,)] = synthetic.query(f"SELECT count(*) FROM {table}")
+        assert rows > 0, table
+        if source:
+            assert synthetic.query(f"SELECT count(*) FROM {source} WHERE _closed_by IS NULL") == [(rows,)]
+    assert synthetic.query("SELECT count(*) > 0 FROM mart_finance.supplier_spend") == [(True,)]
+    assert synthetic.query("SELECT count(*) > 0 FROM mart_hr.sick_leave") == [(True,)]
+
+
+def test_every_dataset_had_one_event_with_counts_and_no_values(synthetic: Platform) -> None:
+    events = {event["uri"]: event for event in synthetic.events()}
+    assert sorted(events) == sorted(schedule.asset_uri(name) for name in contract.load_all())
+    assert len(synthetic.events()) == len(events)
+    for uri, event in events.items():
+        extra = event["extra"]
+        assert set(extra) == {"batches", "inserted", "changed", "closed"}, uri
+        dataset = uri.removeprefix("citydata://").replace("/", ".")
+        counted = synthetic.query(
+            f"SELECT sum(inserted)::int FROM ops.batch WHERE dataset = '{dataset}' AND state = 'published'"
+        )
+        assert [(extra["inserted"],)] == counted
+
+
+def test_results_of_tasks_are_ids_and_counts(synthetic: Platform) -> None:
+    values = synthetic.query("SELECT task_id, value::text FROM xcom WHERE key = 'return_value'", "airflow")
+    assert {task for task, _ in values} >= {"audit", "extract_people", "publish_people", "build_and_release"}
+    words = {"audited", "held", "published", "build", "release", "rows"}
+    words |= {f"{s}.{t}" for s, t in synthetic.query("SELECT schema_name, table_name FROM ops.release_change")}
+    for task, value in values:
+        found = json.loads(value)
+        found = json.loads(found) if isinstance(found, str) else found
+        strings = _strings(found)
+        assert strings <= words, f"{task}: {strings - words}"
+
+
+def _strings(value: object) -> set[str]:
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, dict):
+        return set().union(*(_strings(part) for pair in value.items() for part in pair))
+    return set().union(*map(_strings, value)) if isinstance(value, list) else set()
+
+
+def test_a_second_run_publishes_nothing_and_rings_no_bell(synthetic: Platform) -> None:
+    before, builds = len(synthetic.events()), len(synthetic.api.runs("build_warehouse"))
+    versions = synthetic.query("SELECT count(*) FROM raw.finance__purchase_invoices")
+    runs = {dag: synthetic.api.trigger(dag) for dag in ("extract_finance", "extract_hr")}
+    for dag, run in runs.items():
+        assert synthetic.finish(dag, run) == "success"
+        states = synthetic.states(dag, run)
+        assert {state for task, state in states.items() if task.startswith("publish_")} == {"skipped"}
+        assert {state for task, state in states.items() if not task.startswith("publish_")} == {"success"}
+    assert len(synthetic.events()) == before
+    assert len(synthetic.api.runs("build_warehouse")) == builds
+    assert synthetic.query("SELECT count(*) FROM raw.finance__purchase_invoices") == versions
+
+
+def test_a_source_that_is_gone_stops_nobody_and_is_read_when_it_is_back(synthetic: Platform) -> None:
+    synthetic.query("ALTER DATABASE hr_source ALLOW_CONNECTIONS false", "postgres")
+    hr = synthetic.api.trigger("extract_hr")
+    _new_account(synthetic, "998877;Testitili")
+    finance = synthetic.api.trigger("extract_finance")
+    assert synthetic.finish("extract_finance", finance) == "success"
+    assert synthetic.states("extract_finance", finance)["publish_accounts"] == "success"
+    synthetic.wait_for_quiet()
+    assert synthetic.query("SELECT count(*) FROM master.account WHERE account = '998877'") == [(1,)]
+    states = synthetic.states("extract_hr", hr)
+    assert synthetic.api.run("extract_hr", hr)["state"] == "running"
+    assert {states[f"extract_{name.partition('.')[2]}"] for name in HR} <= {"up_for_retry", "queued", "scheduled", "running"}
+    assert states["publish_people"] is None
+
+    # It lasts: the run misses its deadline and the datasets become older than their contracts promise.
+    synthetic.query("UPDATE ops.batch SET published_at = published_at - interval '40 h' WHERE dataset LIKE 'hr.%'")
+    synthetic.query(
+        "UPDATE deadline SET deadline_time = now() - interval '1 min' FROM dag_run r"
+        f" WHERE r.id = dagrun_id AND r.run_id = '{hr}' AND r.dag_id = 'extract_hr'",
+        "airflow",
+    )
+    synthetic.wait(lambda: any("late" in alert["subject"] for alert in synthetic.alerts), "the alert of lateness", 60)
+    [late] = [alert for alert in synthetic.alerts if "late" in alert["subject"]]
+    assert late["datasets"] == HR
+    assert hr in late["log"]
+
+    synthetic.query("ALTER DATABASE hr_source ALLOW_CONNECTIONS true", "postgres")
+    assert synthetic.finish("extract_hr", hr, 180) == "success"
+
+
+def test_a_dataset_that_fails_stops_no_other_and_fails_the_run(synthetic: Platform) -> None:
+    synthetic.query(
+        "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no room for “%”', NEW.source; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON ops.batch FOR EACH ROW WHEN (NEW.dataset = 'hr.absences')"
+        " EXECUTE FUNCTION public.refuse()"
+    )
+    published = "SELECT count(*) FROM ops.batch WHERE dataset = 'hr.people' AND state = 'published'"
+    [(before,)] = synthetic.query(published)
+    run = synthetic.api.trigger("extract_hr", {"from": "2020-01-01T00:00:00+02:00"})
+    assert synthetic.finish("extract_hr", run) == "failed"
+    synthetic.query("DROP TRIGGER refuse ON ops.batch; DROP FUNCTION public.refuse()")
+    states = synthetic.states("extract_hr", run)
+    assert states["extract_absences"] == "failed"
+    assert states["publish_absences"] == "upstream_failed"
+    assert states["audit"] == states["extract_people"] == "success"
+    assert synthetic.query(published) == [(before + 1,)]
+    windows = synthetic.query(f"SELECT DISTINCT source -> 'window' ->> 0 FROM ops.batch WHERE run_id = '{run}'")
+    assert windows == [("2019-12-31T22:00:00+00:00",)]
+    [alert] = [alert for alert in synthetic.alerts if alert["datasets"] == ["hr.absences"]]
+    assert alert["reason"].startswith("RaiseException: no room")
+    assert "extract_absences" in alert["log"]
+    assert (settings.ROOT / alert["runbook"]).exists()
+
+
+def test_a_held_batch_is_told_and_is_no_failure(synthetic: Platform) -> None:
+    newest = _newest(synthetic, "tilit*.csv")
+    lines = newest.read_text(encoding="utf-8").splitlines(keepends=True)
+    _drop(newest.with_name("tilit-half.csv"), "".join(lines[: len(lines) // 2]))
+    run = synthetic.api.trigger("extract_finance")
+    assert synthetic.finish("extract_finance", run) == "success"
+    assert synthetic.states("extract_finance", run)["publish_accounts"] == "skipped"
+    [alert] = [alert for alert in synthetic.alerts if "held" in alert["subject"]]
+    [(batch, reason)] = synthetic.query("SELECT batch_id, held_reason FROM ops.batch WHERE state = 'held'")
+    assert (alert["batch"], alert["reason"], alert["datasets"]) == (batch, reason, ["finance.accounts"])
+    assert synthetic.query("SELECT count(*) FROM master.account WHERE account = '998877'") == [(1,)]
+
+
+def _newest(platform: Platform, pattern: str) -> Path:
+    files = (platform.installation.home / "drop" / "finance").glob(pattern)
+    return max(files, key=lambda path: path.stat().st_mtime)
+
+
+def _new_account(platform: Platform, line: str) -> None:
+    newest = _newest(platform, "tilit*.csv")
+    text = newest.read_text(encoding="utf-8").rstrip("\n")
+    _drop(newest.with_name("tilit-extended.csv"), f"{text}\n{line}\n")
+
+
+def _drop(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.with_name(path.name + ".done").touch()
