@@ -92,7 +92,8 @@ def _installation(*, made: bool = True) -> Any:
     from citydata.service.installation import Installation
 
     installation = Installation()
-    if made and not installation.exists:
+    # On a server of its own the environment holds everything, and there is no installation of ours.
+    if made and not (installation.exists or installation.external):
         _fail(f"There is no installation in {installation.home} yet: `./citydata up` makes it.")
     installation.enter()
     return installation

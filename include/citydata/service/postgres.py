@@ -113,8 +113,12 @@ class Cluster:
         """Stop the server: open transactions are rolled back, clients are cut off."""
         if not self._pid_file() or not self._owns(int(self._pid_file()[0])):
             return
+        server = psutil.Process(int(self._pid_file()[0]))
+        processes = [server, *server.children(recursive=True)]
         for mode, seconds in (("fast", 60), ("immediate", 30)):
             if self._ctl(["stop", "-m", mode, "-w", "-s", "-t", str(seconds)]).returncode == 0:
+                # pg_ctl waits for the pid file to go, which is a little before the last process does.
+                psutil.wait_procs(processes, timeout=10)
                 return
         raise ClusterError(
             f"PostgreSQL in {self.directory} (process {self._pid_file()[0]}) does not stop. Read {self.log_directory}."

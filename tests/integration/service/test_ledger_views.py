@@ -44,7 +44,7 @@ def test_progress_counts_only_what_happened_since(ledger: psycopg.Connection[Any
 
 
 def test_a_published_batch_is_unreleased_until_a_release_takes_it_in(ledger: psycopg.Connection[Any]) -> None:
-    first = _batch(ledger, "finance.accounts", "published")
+    first = _batch(ledger, "finance.accounts", "published", extracted=1, inserted=1)
     assert progress.unreleased(ledger) == ["finance.accounts"]
     build, release = ledger.execute(
         "with b as (insert into ops.build (state) values ('built') returning build_id) "
@@ -52,7 +52,9 @@ def test_a_published_batch_is_unreleased_until_a_release_takes_it_in(ledger: psy
     ).fetchone() or (0, 0)
     ledger.execute("insert into ops.release_horizon values (%s, 'finance', 'finance.accounts', %s)", (release, first))
     assert progress.unreleased(ledger) == []
-    _batch(ledger, "finance.accounts", "published")
+    _batch(ledger, "finance.accounts", "published", extracted=1, unchanged=1)
+    assert progress.unreleased(ledger) == []
+    _batch(ledger, "finance.accounts", "published", extracted=1, inserted=1)
     assert progress.unreleased(ledger) == ["finance.accounts"]
     assert build
 
@@ -96,3 +98,31 @@ def test_status_is_3_when_only_something_waits_for_a_person(
     assert service_status.status(Installation()).exit_code == 0
     _batch(ledger, "finance.accounts", "held", held_reason="looks wrong")
     assert service_status.status(Installation()).exit_code == 3
+
+
+def test_a_change_is_answered_by_a_build_that_began_after_it(ledger: psycopg.Connection[Any]) -> None:
+    _batch(ledger, "finance.accounts", "published", extracted=1, inserted=1)
+    assert not progress.is_answered(ledger)
+    ledger.execute("insert into ops.build (state) values ('building')")
+    assert not progress.is_answered(ledger)
+    ledger.execute("update ops.build set state = 'failed'")
+    assert progress.is_answered(ledger)
+    _batch(ledger, "finance.accounts", "published", extracted=1, unchanged=1)
+    assert progress.is_answered(ledger)
+    _batch(ledger, "finance.accounts", "published", extracted=1, inserted=1)
+    assert not progress.is_answered(ledger)
+
+
+def test_a_batch_is_shown_with_its_reasons_and_no_value(ledger: psycopg.Connection[Any]) -> None:
+    held = _batch(
+        ledger, "finance.accounts", "held", extracted=2, landed=1, quarantined=1, held=1, held_reason="few rows"
+    )
+    ledger.execute(
+        "insert into quarantine.finance (dataset, batch_id, row_number, reasons, row) values"
+        " ('finance.accounts', %s, 1, '{finance.accounts.account.format}', '{\"account\": \"a very private value\"}')",
+        (held,),
+    )
+    view = service_status.batch(ledger, held)
+    assert view.reasons == [{"reason": "finance.accounts.account.format", "state": "open", "rows": 1}]
+    assert view.commands == [f"./citydata batch {verb} {held} --reason '…'" for verb in ("release", "reject")]
+    assert "a very private value" not in str(view)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -69,6 +70,13 @@ def test_a_second_start_and_a_second_stop_change_nothing(durable: Cluster) -> No
     durable.stop()
     durable.stop()
     assert not durable.is_running()
+
+
+def test_stop_leaves_no_process(durable: Cluster) -> None:
+    server = psutil.Process(_pid(durable))
+    processes = [server, *server.children(recursive=True)]
+    durable.stop()
+    assert not [process for process in processes if process.is_running()]
 
 
 def test_the_address_stays_after_a_restart(durable: Cluster) -> None:
