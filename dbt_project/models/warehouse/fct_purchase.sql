@@ -31,31 +31,37 @@ with lines as (
     left join {{ ref('supplier_xref') }} as xref
         on xref.system = 'finance.purchase_invoices' and invoices.supplier_source_id = xref.source_id
 )
+{% if is_incremental() %}
+    ,
+
+    -- A line does not change, but master data may: the supplier it is linked to may have become another one.
+    relinked as (
+        select distinct known.supplier_source_id as source_id
+        from {{ this }} as known
+        inner join {{ ref('supplier_xref') }} as xref
+            on xref.system = 'finance.purchase_invoices' and known.supplier_source_id = xref.source_id
+        where known.supplier_key <> xref.supplier_id
+    )
+{% endif %}
 
 select
-    purchase_key,
-    supplier_key,
-    supplier_source_id,
-    supplier_name_on_invoice,
-    account_key,
-    board_key,
-    result_area_key,
-    voucher_month_start,
-    fiscal_year,
-    voucher_month,
-    voucher_number,
-    amount_net,
-    opened_by_batch
+    lines.purchase_key,
+    lines.supplier_key,
+    lines.supplier_source_id,
+    lines.supplier_name_on_invoice,
+    lines.account_key,
+    lines.board_key,
+    lines.result_area_key,
+    lines.voucher_month_start,
+    lines.fiscal_year,
+    lines.voucher_month,
+    lines.voucher_number,
+    lines.amount_net,
+    lines.opened_by_batch
 from lines
 {% if is_incremental() %}
+    left join relinked on lines.supplier_source_id = relinked.source_id
     where
-        opened_by_batch > {{ last_released_batch('finance.purchase_invoices', 'finance') }}
-        -- A line does not change, but master data may: the supplier it is linked to may have become another one.
-        or supplier_source_id in (
-            select known.supplier_source_id
-            from {{ this }} as known
-            inner join {{ ref('supplier_xref') }} as xref
-                on xref.system = 'finance.purchase_invoices' and known.supplier_source_id = xref.source_id
-            where known.supplier_key <> xref.supplier_id
-        )
+        lines.opened_by_batch > {{ last_released_batch('finance.purchase_invoices', 'finance') }}
+        or relinked.source_id is not null
 {% endif %}
