@@ -3,6 +3,7 @@
 A file appears under its final name only when it is complete and on disk. From then on nothing of the batch can be lost.
 """
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -16,7 +17,7 @@ import zstandard
 
 from citydata import settings
 from citydata.contract import Contract
-from citydata.extract import ContentError
+from citydata.extract import ContentError, SourceError
 from citydata.extract.background import Background
 
 CHUNK = 1 << 20
@@ -43,6 +44,7 @@ class Writer:
 
     def __init__(self, contract: Contract, batch_id: int) -> None:
         suffix = ".zst.age" if contract.platform.encryptedArchive else ".zst"
+        recipient = _identity().to_public() if contract.platform.encryptedArchive else None
         self._name = f"{contract.dataset}/{batch_id:012d}{suffix}"
         self._path = settings.archive_directory() / self._name
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,17 +54,17 @@ class Writer:
         self._encryption: threading.Thread | None = None
         self._encryption_error: BaseException | None = None
         sink: IO[bytes] = self._file
-        if contract.platform.encryptedArchive:
+        if recipient:
             reading, writing = os.pipe()
             sink = os.fdopen(writing, "wb")
-            self._encryption = threading.Thread(target=self._encrypt, args=(os.fdopen(reading, "rb"),), daemon=True)
+            self._encryption = threading.Thread(target=self._encrypt, args=(os.fdopen(reading, "rb"), recipient), daemon=True)
             self._encryption.start()
         self._sink = sink
         self._compressed = zstandard.ZstdCompressor(level=LEVEL).stream_writer(sink, closefd=False)
 
-    def _encrypt(self, plain: IO[bytes]) -> None:
+    def _encrypt(self, plain: IO[bytes], recipient: pyrage.x25519.Recipient) -> None:
         try:
-            pyrage.encrypt_io(plain, self._file, [_identity().to_public()])
+            pyrage.encrypt_io(plain, self._file, [recipient])
         except BaseException as error:
             self._encryption_error = error
         finally:
@@ -108,7 +110,8 @@ class Writer:
     def abandon(self) -> None:
         """Throw away an archive that will not be complete."""
         if self._encryption:
-            self._sink.close()
+            with contextlib.suppress(OSError):  # encryption has ended with an error of its own
+                self._sink.close()
             self._encryption.join()
         self._file.close()
         self._part.unlink(missing_ok=True)
@@ -117,7 +120,7 @@ class Writer:
 def read(path: str, sha256: str) -> Iterator[bytes]:
     """Yield the bytes of a sealed archive as they were received.
 
-    Raises ContentError when the file is missing or not the one that was sealed.
+    Raises ContentError when the file is missing or not the one that was sealed, SourceError when the key does not open it.
     """
     file = settings.archive_directory() / path
     if not file.exists():
@@ -129,21 +132,40 @@ def read(path: str, sha256: str) -> Iterator[bytes]:
             raise ContentError(f"the archive {path} is not the file that was sealed; restore it from the backup")
     with open(file, "rb") as stored:
         if path.endswith(".age"):
-            yield from _decompressed(_decrypted(stored))
+            decryption = _Decryption(stored)
+            yield from _decompressed(decryption.plain)
+            decryption.finish(path)
         else:
             yield from _decompressed(stored)
 
 
-def _decrypted(stored: IO[bytes]) -> IO[bytes]:
-    """Decrypt in a thread into a pipe, so that a large archive is never in memory whole."""
-    reading, writing = os.pipe()
+class _Decryption:
+    """Decrypts in a thread into a pipe, so that a large archive is never in memory whole."""
 
-    def decrypt() -> None:
-        with os.fdopen(writing, "wb") as plain:
-            pyrage.decrypt_io(stored, plain, [_identity()])
+    def __init__(self, stored: IO[bytes]) -> None:
+        reading, writing = os.pipe()
+        self.plain = os.fdopen(reading, "rb")
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._decrypt, args=(stored, os.fdopen(writing, "wb"), _identity()), daemon=True
+        )
+        self._thread.start()
 
-    threading.Thread(target=decrypt, daemon=True).start()
-    return os.fdopen(reading, "rb")
+    def _decrypt(self, stored: IO[bytes], sink: IO[bytes], identity: pyrage.x25519.Identity) -> None:
+        try:
+            with sink:
+                pyrage.decrypt_io(stored, sink, [identity])
+        except BaseException as error:
+            self._error = error
+
+    def finish(self, path: str) -> None:
+        """Raise what went wrong. Without it a wrong key would look like an empty file."""
+        self._thread.join()
+        self.plain.close()
+        if self._error:
+            raise SourceError(
+                f"the archive {path} is not opened by CITYDATA_ARCHIVE_KEY; restore the key that was in use when it was sealed"
+            ) from self._error
 
 
 def _decompressed(compressed: IO[bytes]) -> Iterator[bytes]:
