@@ -15,8 +15,8 @@ from citydata import settings
 
 # As they are written in texts: day, month, year, a sign for the century, an individual number and a check character.
 PATTERN = r"[0-3]\d[01]\d\d\d[-+A-FU-Ya-fu-y]\d{3}[0-9A-FHJ-NPR-Ya-fhj-npr-y]"
-# Letters may stand right beside a code (`tunnus_010190-123A`); between digits it is part of a longer number.
-_FOUND = re.compile(rf"(?<!\d){PATTERN}(?!\d)")
+# Without word boundaries: letters, digits and other codes stand right beside a code (`tunnus_010190-123A`).
+_FOUND = re.compile(PATTERN)
 MASK = "[henkilötunnus]"
 
 
