@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +49,11 @@ class Steps:
         """Run a query as the administrator."""
         with database.connect_admin() as connection:
             return connection.execute(statement, parameters or None).fetchall()
+
+    def execute(self, statement: str, *parameters: Any) -> None:
+        """Run a statement as the administrator."""
+        with database.connect_admin(autocommit=True) as connection:
+            connection.execute(statement, parameters or None)
 
     def batches(self, dataset: str) -> list[dict[str, Any]]:
         """Every batch of a dataset, oldest first."""
@@ -123,7 +127,9 @@ class Steps:
                 assert closed.get(number, 0) == batch["closed"] + batch["changed"], title
             else:
                 assert batch["extracted"] == batch["landed"] + batch["quarantined"], title
-                assert batch["held"] == (batch["landed"] if batch["state"] in ("held", "rejected", "superseded") else 0), title
+                assert batch["held"] == (
+                    batch["landed"] if batch["state"] in ("held", "rejected", "superseded") else 0
+                ), title
                 assert number not in opened, title
                 assert number not in closed, title
             assert refused[number] == batch["quarantined"], title
@@ -146,8 +152,3 @@ class Steps:
 def _null_last(row: tuple[Any, ...]) -> list[tuple[bool, Any]]:
     """Order as PostgreSQL's: nulls last."""
     return [(value is None, value) for value in row]
-
-
-def euros(text: str) -> Decimal:
-    """A decimal as a test writes it."""
-    return Decimal(text)
