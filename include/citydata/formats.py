@@ -133,19 +133,17 @@ def _in_range(column: Column, values: pa.Array) -> tuple[pa.Array, pa.Array | No
     return _refused(values, right)
 
 
-INTEGERS = {"smallint": (pa.int16(), 1 << 15), "integer": (pa.int32(), 1 << 31), "bigint": (pa.int64(), 1 << 63)}
+INTEGERS = {"smallint": pa.int16(), "integer": pa.int32(), "bigint": pa.int64()}
 
 
 def _integer(column: Column) -> Callable[[pa.Array], Cast]:
-    target, limit = INTEGERS[column.pg_type]
+    target = INTEGERS[column.pg_type]
 
     def cast(texts: pa.Array) -> Cast:
-        texts, broken = _matched(texts, r"^-?\d{1,18}$")
-        values = pc.cast(texts, pa.int64())
-        values, wrong = _refused(values, pc.and_(pc.greater_equal(values, -limit), pc.less(values, limit)))
-        broken = _merged(broken, wrong)
-        values, wrong = _in_range(column, values)
-        return Cast(pc.cast(values, target), _merged(broken, wrong))
+        texts, broken = _matched(texts, r"^-?\d{1,19}$")
+        values, wrong = _cast_each(texts, target)
+        values, outside = _in_range(column, values)
+        return Cast(values, _merged(_merged(broken, wrong), outside))
 
     return cast
 
