@@ -104,6 +104,10 @@ def _roles(connection: Connection) -> None:
             connection.execute(
                 sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(sql.Identifier(login), sql.Identifier(group))
             )
+            # An administrator who is no superuser may only give default privileges for roles that are granted to it.
+            connection.execute(
+                sql.SQL("GRANT {} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE").format(sql.Identifier(login))
+            )
         # The verifier is computed here, so that the password is in no statement that a server may log.
         verifier = connection.pgconn.encrypt_password(secret.encode(), login.encode(), b"scram-sha-256").decode()
         connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(login), sql.Literal(verifier)))
@@ -372,9 +376,7 @@ def _grants(connection: Connection) -> None:
         run(f"GRANT SELECT {'(' + counts + ')' if personal else ''} ON {{}} TO citydata_engineer", table)
     for role in ("transformer", "releaser", "engineer", "officer", "portal", "loader"):
         run(f"GRANT SELECT ON ALL TABLES IN SCHEMA ops TO citydata_{role}")
-    run(
-        "GRANT INSERT, UPDATE, DELETE ON ops.batch, ops.arrival, ops.watermark, ops.coverage TO citydata_loader"
-    )
+    run("GRANT INSERT, UPDATE, DELETE ON ops.batch, ops.arrival, ops.watermark, ops.coverage TO citydata_loader")
     run(
         "GRANT INSERT, UPDATE, DELETE ON ops.build, ops.build_horizon, ops.horizon, ops.dbt_result TO citydata_transformer"
     )

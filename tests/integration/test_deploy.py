@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from citydata import contract, database, deploy
+from citydata.service.postgres import temporary_cluster
 
 
 def test_a_second_deployment_changes_nothing(platform: Path) -> None:
@@ -60,3 +61,16 @@ def test_the_ledger_equation_is_a_constraint(platform: Path) -> None:
             "INSERT INTO ops.batch (dataset, mode, contract_version, contract_hash, state, extracted, inserted)"
             " VALUES ('finance.accounts', 'snapshot', '1', '', 'published', 3, 2)"
         )
+
+
+def test_an_administrator_need_not_be_a_superuser(monkeypatch: pytest.MonkeyPatch) -> None:
+    with temporary_cluster() as cluster, psycopg.connect(cluster.url(), autocommit=True) as connection:
+        connection.execute("CREATE ROLE administrator LOGIN CREATEROLE PASSWORD 'known'")
+        connection.execute("CREATE DATABASE towns_own OWNER administrator")
+        monkeypatch.setenv(
+            "CITYDATA_DATABASE_URL", f"postgresql://administrator:known@127.0.0.1:{cluster.port}/towns_own"
+        )
+        for role in deploy.login_roles():
+            monkeypatch.setenv(f"CITYDATA_PASSWORD_{role.upper()}", "known")
+        assert deploy.deploy() != []
+        assert deploy.deploy() == []
