@@ -105,7 +105,7 @@ class InPieces(Background):
 def wait_for_copy() -> None:
     with database.connect_admin(autocommit=True) as connection:
         for _ in range(SECONDS * 20):
-            if connection.execute("SELECT FROM pg_stat_progress_copy WHERE tuples_processed > 0").fetchone():
+            if connection.execute("SELECT 1 FROM pg_stat_progress_copy WHERE bytes_processed > 0").fetchone():
                 return
             time.sleep(0.05)
     raise TimeoutError("PostgreSQL got nothing of the first half")
