@@ -357,7 +357,7 @@ def _grants(connection: Connection) -> None:
         run("GRANT SELECT, INSERT ON {} TO citydata_loader", table)
         run("GRANT UPDATE (_closed_by) ON {} TO citydata_loader", table)
         for role in ("transformer", "engineer"):
-            names = readable_columns(entry, role) + ["_opened_by", "_closed_by", "_observed_at"]
+            names = [*readable_columns(entry, role), *SYSTEM_COLUMNS]
             names += ["_occurrence"] if entry.platform.keyless else []
             run(
                 f"GRANT SELECT ({{}}) ON {{}} TO citydata_{role}", sql.SQL(", ").join(map(sql.Identifier, names)), table

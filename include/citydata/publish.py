@@ -258,10 +258,13 @@ class _Publication:
         )
 
     def _resolve_repeated_keys(self) -> None:
-        """A key twice: equal rows are one; of an increment's versions the newest counts; else nobody can tell, and all wait in quarantine."""
+        """A key twice: equal rows are one, and of an increment's versions the newest counts.
+
+        Else nobody can tell which is right, and all of them wait in quarantine.
+        """
         self.counts["repeated"] += self._run(
-            "DELETE FROM {landing} WHERE ctid IN (SELECT ctid FROM (SELECT ctid, row_number() OVER (PARTITION BY {columns} ORDER BY _row) AS n"
-            " FROM {landing}) AS numbered WHERE n > 1)",
+            "DELETE FROM {landing} WHERE ctid IN (SELECT ctid FROM ("
+            "SELECT ctid, row_number() OVER (PARTITION BY {columns} ORDER BY _row) AS n FROM {landing}) AS numbered WHERE n > 1)",
             columns=self._names(self.columns),
         ).rowcount
         if self.contract.watermark:
