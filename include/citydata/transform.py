@@ -557,7 +557,7 @@ def build(full: bool = False, run_id: str | None = None) -> Build:
             results = _run(names, full or anew, log) if names else {}
             reasons = _record(connection, document, build_id, results)
         except BaseException as error:
-            # The connection may be what broke; the next build then finds this one still `building`, and ignores it.
+            # The connection may be what broke; the next build then marks this one.
             if not connection.closed:
                 connection.execute(
                     "UPDATE ops.build SET state = 'failed', finished_at = clock_timestamp() WHERE build_id = %s",
@@ -594,6 +594,10 @@ def _end_orphans(connection: Connection) -> None:
 
 def _begin(connection: Connection, full: bool, code: str, run_id: str | None) -> int:
     with connection.transaction():
+        # Whoever holds the lock knows that no other build is at work.
+        connection.execute(
+            "UPDATE ops.build SET state = 'failed', finished_at = clock_timestamp() WHERE state = 'building'"
+        )
         [(build_id,)] = connection.execute(
             'INSERT INTO ops.build ("full", code_hash, run_id) VALUES (%s, %s, %s) RETURNING build_id',
             (full, code, run_id),
