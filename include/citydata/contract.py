@@ -152,6 +152,11 @@ INTEGER_TYPES = {"i16": "smallint", "i32": "integer", "i64": "bigint"}
 CLASSES = ("public", "internal", "confidential", "secret")
 
 
+def three_languages(fi: str, sv: str, en: str) -> str:
+    """The convention of all descriptions in the database."""
+    return f"fi: {fi} | sv: {sv} | en: {en}"
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a dataset as the contract declares it."""
@@ -170,6 +175,11 @@ class Column:
     description_en: str
     options: dict[str, Any]
     settings: ColumnSettings
+
+    @property
+    def description(self) -> str:
+        """The description in the three languages, as comments in the database have it."""
+        return three_languages(self.description_fi, self.description_sv, self.description_en)
 
     @property
     def identity_code(self) -> bool:
@@ -207,6 +217,11 @@ class Contract:
     def key(self) -> list[str]:
         """Names of the key columns in order; empty for a keyless dataset."""
         return [column.name for column in self.columns if column.key]
+
+    @property
+    def description(self) -> str:
+        """The description in the three languages, as comments in the database have it."""
+        return three_languages(self.description_fi, self.platform.description_sv, self.platform.description_en)
 
     @property
     def raw_name(self) -> str:

@@ -1,13 +1,20 @@
 """Connections to the platform's database, each as the login of one role."""
 
 import os
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from citydata import settings
+
+LOCK_TIMEOUT = "2s"
+LOCK_TRIES = 10
+
+Result = TypeVar("Result")
 
 STEP_ROLES = ("owner", "loader", "transformer", "releaser", "engineer", "bi", "open", "officer", "dpo", "portal")
 
@@ -48,6 +55,23 @@ def connect(role: str, **options: Any) -> psycopg.Connection[TupleRow]:
 def connect_admin(**options: Any) -> psycopg.Connection[TupleRow]:
     """Open a connection as the administrator."""
     return psycopg.connect(admin_url(), application_name="citydata deploy", **options)
+
+
+def with_lock_retries(connection: psycopg.Connection[TupleRow], change: Callable[[], Result]) -> Result:
+    """Run a change of tables in a transaction that waits briefly for its locks, and again when they are busy.
+
+    An ALTER that waits blocks the readers behind it. Raises psycopg.errors.LockNotAvailable when the last try was in vain.
+    """
+    for attempt in range(LOCK_TRIES):
+        try:
+            with connection.transaction():
+                connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+                return change()
+        except psycopg.errors.LockNotAvailable:
+            if attempt == LOCK_TRIES - 1:
+                raise
+            time.sleep(min(0.5 * 2**attempt, 10))
+    raise AssertionError("unreachable")
 
 
 def cleaned(error: BaseException) -> str:

@@ -6,8 +6,7 @@ Running it again changes nothing. Needs an administrator of the database (CREATE
 import functools
 import os
 import re
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import psycopg
 import sqlalchemy
@@ -20,8 +19,6 @@ from citydata import contract, database, settings
 from citydata.contract import Contract
 
 DEPLOYMENT_LOCK = 6380001
-LOCK_TIMEOUT = "2s"
-LOCK_RETRIES = 15
 
 # A wider type keeps every value and every view, so it may be altered in place.
 SAFE_WIDENING = {("smallint", "integer"), ("smallint", "bigint"), ("integer", "bigint")}
@@ -60,7 +57,7 @@ def deploy() -> list[str]:
         with connection.transaction():
             _functions(connection)
         for entry in contract.load_all().values():
-            changes += _with_lock_retries(connection, functools.partial(_reconcile, connection, entry))
+            changes += database.with_lock_retries(connection, functools.partial(_reconcile, connection, entry))
         with connection.transaction():
             _grants(connection)
     return changes
@@ -71,20 +68,6 @@ def _require_version(connection: Connection) -> None:
         raise DeploymentError(
             f"PostgreSQL 17 or newer is needed; this server is {connection.info.server_version // 10000}"
         )
-
-
-def _with_lock_retries(connection: Connection, change: Callable[[], list[str]]) -> list[str]:
-    """Run `change` in a transaction that waits briefly for locks: an ALTER that waits blocks the readers behind it."""
-    for attempt in range(LOCK_RETRIES):
-        try:
-            with connection.transaction():
-                connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-                return change()
-        except psycopg.errors.LockNotAvailable:
-            if attempt == LOCK_RETRIES - 1:
-                raise
-            time.sleep(min(0.2 * 2**attempt, 5))
-    raise AssertionError("unreachable")
 
 
 def _roles(connection: Connection) -> None:
@@ -299,19 +282,13 @@ def _columns(connection: Connection, schema: str, table: str) -> dict[str, str]:
     return {name: kind.replace("timestamp with time zone", "timestamptz") for name, kind in rows}
 
 
-def three_languages(fi: str, sv: str, en: str) -> str:
-    """The convention of all comments in the database."""
-    return f"fi: {fi} | sv: {sv} | en: {en}"
-
-
 def _comment(connection: Connection, table: sql.Identifier, entry: Contract) -> None:
-    platform = entry.platform
-    text = three_languages(entry.description_fi, platform.description_sv, platform.description_en)
-    connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(text)))
+    connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(entry.description)))
     for column in entry.columns:
-        text = three_languages(column.description_fi, column.description_sv, column.description_en)
         connection.execute(
-            sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(table, sql.Identifier(column.name), sql.Literal(text))
+            sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
+                table, sql.Identifier(column.name), sql.Literal(column.description)
+            )
         )
 
 

@@ -7,10 +7,8 @@ or the new one.
 """
 
 import functools
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import psycopg
 from psycopg import sql
@@ -18,14 +16,8 @@ from psycopg import sql
 from citydata import contract, database, transform
 from citydata.transform import Connection, Manifest
 
-# An ALTER that waits blocks the readers behind it, so it waits for two seconds at most and then tries again.
-LOCK_TIMEOUT = "2s"
-LOCK_RETRIES = 10
-
 # Golden records of persons; the dimension without names serves everybody else.
 PERSONS = ("employee", "employee_xref")
-
-Result = TypeVar("Result")
 
 
 class ReleaseError(RuntimeError):
@@ -138,7 +130,11 @@ def _new(connection: Connection, build_id: int, run_id: str | None) -> Release:
     for table in built:
         if any(group not in reasons and table.unique_id in nodes for group, nodes in made_of.items()):
             try:
-                _with_lock_retries(connection, functools.partial(_widen, connection, table))
+                database.with_lock_retries(connection, functools.partial(_widen, connection, table))
+            except psycopg.errors.LockNotAvailable:
+                raise ReleaseError(
+                    f"{table.title}: readers have kept a table busy for too long to add a column; release again when they are done"
+                ) from None
             except _Breaking as error:
                 for group, nodes in made_of.items():
                     if table.unique_id in nodes:
@@ -254,21 +250,6 @@ def _key(connection: Connection, table: Table) -> list[str]:
     if not rows:
         raise ReleaseError(f"{table.title}: the model has no primary key; a released table needs one in its contract")
     return [name for (name,) in rows]
-
-
-def _with_lock_retries(connection: Connection, change: Callable[[], Result]) -> Result:
-    for attempt in range(LOCK_RETRIES):
-        try:
-            with connection.transaction():
-                connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-                return change()
-        except psycopg.errors.LockNotAvailable:
-            if attempt == LOCK_RETRIES - 1:
-                raise ReleaseError(
-                    "readers have kept a table busy for too long to add a column; release again when they are done"
-                ) from None
-            time.sleep(min(0.5 * 2**attempt, 10))
-    raise AssertionError("unreachable")
 
 
 def _widen(connection: Connection, table: Table) -> None:

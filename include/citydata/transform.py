@@ -114,18 +114,13 @@ def _replace(path: Path, text: str) -> None:
     Path(file.name).replace(path)
 
 
-def _described(entry: Contract) -> str:
-    return f"fi: {entry.description_fi} | sv: {entry.platform.description_sv} | en: {entry.platform.description_en}"
-
-
 def _columns(entry: Contract) -> list[dict[str, Any]]:
     """Columns that the transformer may read; health data is not among them."""
     columns = []
     for column in entry.columns:
         if column.personal_data == "health":
             continue
-        text = f"fi: {column.description_fi} | sv: {column.description_sv} | en: {column.description_en}"
-        columns.append({"name": column.name, "description": text})
+        columns.append({"name": column.name, "description": column.description})
         if column.identity_code:
             text = "fi: Henkilötunnus oli oikea | sv: Personbeteckningen var giltig | en: The identity code was valid"
             columns.append({"name": f"{column.name}_valid", "description": text})
@@ -142,7 +137,7 @@ def _source_table(entry: Contract) -> dict[str, Any]:
     return {
         "name": entry.name,
         "identifier": entry.raw_name,
-        "description": _described(entry),
+        "description": entry.description,
         "config": {
             "loaded_at_query": published,
             "freshness": {
@@ -157,7 +152,7 @@ def _source_table(entry: Contract) -> dict[str, Any]:
 
 def _staging_model(entry: Contract) -> dict[str, Any]:
     columns = _columns(entry)
-    model: dict[str, Any] = {"name": f"stg_{entry.raw_name}", "description": _described(entry), "columns": columns}
+    model: dict[str, Any] = {"name": f"stg_{entry.raw_name}", "description": entry.description, "columns": columns}
     if len(entry.key) == 1:
         next(column for column in columns if column["name"] == entry.key[0])["data_tests"] = ["unique", "not_null"]
     elif entry.key:

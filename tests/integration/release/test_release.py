@@ -180,8 +180,8 @@ def test_an_alter_does_not_queue_behind_a_reader_for_long(warehouse: Path, monke
     with database.connect_admin() as connection:
         connection.execute("ALTER TABLE mart_finance.purchase DROP COLUMN board_sv")
     build = transform.build()
-    monkeypatch.setattr(release, "LOCK_TIMEOUT", "100ms")
-    monkeypatch.setattr(release, "LOCK_RETRIES", 2)
+    monkeypatch.setattr(database, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(database, "LOCK_TRIES", 2)
     with database.connect("bi") as reader:
         reader.execute("SELECT count(*) FROM mart_finance.purchase")
         with pytest.raises(release.ReleaseError, match="readers have kept a table busy"):
