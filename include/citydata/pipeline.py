@@ -196,9 +196,11 @@ def decide(batch_id: int, *, release: bool, person: str, reason: str) -> str:
     A released batch is landed again from its archive under today's contract, audited (results are recorded, they no longer
     hold it) and published.
     """
-    with database.connect("loader", autocommit=True) as connection:
+    with database.connect("loader", autocommit=True) as connection, connection.transaction():
         ops.decide(connection, batch_id, "sealed" if release else "rejected", person, reason)
         land.drop(connection, batch_id)
+        if release:
+            batch_id = _in_sequence(connection, ops.get(connection, batch_id))
     return replay(batch_id).state if release else "rejected"
 
 
@@ -226,8 +228,29 @@ def replay(batch_id: int) -> Batch:
                     f"{batch.title} was followed by batch {same_scope[-1].batch_id}; replay that one, or rebuild the dataset"
                 )
             batch_id = _repeat(connection, contract, batch_id)
+        else:
+            with connection.transaction():
+                batch_id = _in_sequence(connection, batch)
         _again(connection, batch_id)
         return ops.get(connection, batch_id)
+
+
+def _in_sequence(connection: Connection, batch: Batch) -> int:
+    """The batch, or a new one in its place when a later one of the dataset was published while it was held.
+
+    Horizons are batch ids: what an older id opens now would appear in builds that have fixed their horizon already, and
+    be missing from the increments of the next ones.
+    """
+    ops.lock(connection, ops.PUBLICATION, batch.dataset, transaction=True)
+    published = ops.in_states(connection, batch.dataset, "published")
+    if not published or published[-1].batch_id < batch.batch_id:
+        return batch.batch_id
+    again = _repeat(connection, contracts.load(batch.dataset), batch.batch_id)
+    land.drop(connection, batch.batch_id)
+    connection.execute(
+        "UPDATE ops.batch SET state = 'superseded', held = landed WHERE batch_id = %s", (batch.batch_id,)
+    )
+    return again
 
 
 def _again(connection: Connection, batch_id: int) -> None:
@@ -238,12 +261,13 @@ def _again(connection: Connection, batch_id: int) -> None:
 
 
 def _repeat(connection: Connection, contract: Contract, batch_id: int) -> int:
-    """A new batch that shares the archive of a published one."""
+    """A new batch that shares the archive of an older one, and what a person decided about it."""
     row = connection.execute(
         "INSERT INTO ops.batch (dataset, kind, mode, scope, state, contract_version, contract_hash, observed_at, archive_path,"
-        " archive_sha256, content_sha256, source, watermark_from, watermark_to, sealed_at, run_id)"
+        " archive_sha256, content_sha256, source, watermark_from, watermark_to, decided_by, decided_reason, decided_at, sealed_at, run_id)"
         " SELECT dataset, kind, mode, scope, 'sealed', %s, %s, observed_at, archive_path, archive_sha256, content_sha256,"
-        " source || jsonb_build_object('replay_of', batch_id), watermark_from, watermark_to, clock_timestamp(), 'replay'"
+        " source || jsonb_build_object('replay_of', batch_id), watermark_from, watermark_to, decided_by,"
+        " decided_reason, decided_at, clock_timestamp(), 'replay'"
         " FROM ops.batch WHERE batch_id = %s RETURNING batch_id",
         (contract.version, contract.hash, batch_id),
     ).fetchone()

@@ -15,10 +15,15 @@ def vouchers(year: int, numbers: range) -> str:
 
 
 def test_a_horizon_that_was_fixed_sees_nothing_of_it_and_the_next_one_does(trial: Steps) -> None:
-    for hour, (year, numbers) in enumerate(
-        ((2025, range(20)), (2026, range(20)), (2025, range(18, 20)), (2026, range(21)))
-    ):
-        trial.drop(f"tositteet-{hour}.csv", vouchers(year, numbers), at=NOON + timedelta(hours=hour))
+    refused = "2025;77;kymmenen;\n" * 40
+    files = (
+        vouchers(2025, range(20)),
+        vouchers(2026, range(20)),
+        vouchers(2025, range(18)) + refused,
+        vouchers(2026, range(21)),
+    )
+    for hour, content in enumerate(files):
+        trial.drop(f"tositteet-{hour}.csv", content, at=NOON + timedelta(hours=hour))
         trial.load(VOUCHERS)
     assert trial.states(VOUCHERS) == ["published", "published", "held", "published"]
     held, horizon = trial.batches(VOUCHERS)[2]["batch_id"], trial.batch(VOUCHERS)["batch_id"]
@@ -28,11 +33,11 @@ def test_a_horizon_that_was_fixed_sees_nothing_of_it_and_the_next_one_does(trial
 
     assert trial.current(VOUCHERS, horizon) == before
     assert trial.batch(VOUCHERS)["batch_id"] > horizon
-    assert trial.states(VOUCHERS) == ["published", "published", "superseded", "published", "published"]
     assert trial.batch(VOUCHERS)["decided_reason"] == "poistettiin"
+    assert trial.states(VOUCHERS) == ["published", "published", "superseded", "published", "published"]
     expected = [
         (year, str(number), Decimal("10.00"), None)
-        for year, first in ((2025, 18), (2026, 0))
-        for number in range(first, 21 if year == 2026 else 20)
+        for year, count in ((2025, 18), (2026, 21))
+        for number in range(count)
     ]
     trial.assert_accounted(VOUCHERS, current=expected)
