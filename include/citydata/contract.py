@@ -372,9 +372,11 @@ class _Reader:
         platform = self.model(PlatformSettings, document, ("customProperties",))
         unknown = set(platform.fi) - FI_KEYS
         if unknown:
+            first = f"fi.{sorted(unknown)[0]}"
+            place = [entry.get("property") for entry in document["customProperties"]].index(first)
             raise self.error(
-                ("customProperties",),
-                f"fi.{sorted(unknown)[0]} is unknown; allowed: {', '.join('fi.' + key for key in sorted(FI_KEYS))}",
+                ("customProperties", place),
+                f"{first} is unknown; allowed: {', '.join('fi.' + key for key in sorted(FI_KEYS))}",
             )
         properties = self.need(("schema", 0, "properties"))
         columns = tuple(self.column(index, entry) for index, entry in enumerate(properties))
@@ -549,6 +551,24 @@ def problems(contract: Contract) -> list[str]:
     reader = _Reader(contract.path, contract.path.read_text(encoding="utf-8"), contract.document)
     validator = jsonschema.Draft201909Validator(schema)
     document = json.loads(json.dumps(contract.document, default=str))
-    return [
-        str(reader.error(tuple(error.absolute_path), error.message[:300])) for error in validator.iter_errors(document)
-    ]
+    errors = list(validator.iter_errors(document))
+    found = []
+    for error in errors:
+        path = tuple(error.absolute_path)
+        if error.validator == "unevaluatedProperties":
+            # Said also of every object around another error, and of what `additionalProperties` names better.
+            inside = (other for other in errors if len(other.absolute_path) > len(path))
+            if "additionalProperties" in error.schema or any(
+                tuple(other.absolute_path)[: len(path)] == path for other in inside
+            ):
+                continue
+        if error.validator == "additionalProperties":
+            allowed = ", ".join(sorted(error.schema["properties"]))
+            found += [
+                str(reader.error((*path, key), f"unknown key; allowed: {allowed}"))
+                for key in error.instance
+                if key not in error.schema["properties"]
+            ]
+        else:
+            found.append(str(reader.error(path, error.message[:300])))
+    return list(dict.fromkeys(found))
