@@ -1,0 +1,126 @@
+"""A contract's error names file, line, key and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from citydata import contract, settings
+
+GOOD = (Path(__file__).parents[2] / "contracts" / "trial" / "cost_centres.yaml").read_text(encoding="utf-8")
+REPOSITORY = sorted(settings.CONTRACTS.glob("*/*.yaml")) + sorted(
+    (Path(__file__).parents[2] / "contracts").glob("*/*.yaml")
+)
+
+
+MODE = "  - {property: mode, value: snapshot}\n"
+
+
+def broken(directory: Path, old: str, new: str, *, name: str = "trial/cost_centres.yaml") -> tuple[Path, int]:
+    """A contract in which one text is another; its path and the line of the change."""
+    assert GOOD.count(old), old
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    return path, GOOD[: GOOD.index(old)].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "allowed"),
+    [
+        ("{type: files, directory: trial", "{type: files, folder: trial", "customProperties", "directory: Field required"),
+        ('delimiter: ";"}}', 'delimiter: ";", colour: red}}', "customProperties", "colour: Extra inputs are not permitted"),
+        ("{type: files,", "{type: ftp,", "customProperties", "'files', 'sql'"),
+        ("value: snapshot", "value: snapshots", "customProperties", "'snapshot' or 'increment'"),
+        ("maxClosedShare, value: 0.05", "maxClosedShare, value: 5", "customProperties", "less than or equal to 1"),
+        ("property: maxClosedShare", "property: maxLostShare", "customProperties", "allowed here: connector, mode, scope"),
+        ("property: fi.sailytysaika", "property: fi.sailytys", "customProperties", "allowed: fi.art30Id"),
+        ("logicalType: number", "logicalType: decimal", "logicalType", "allowed: string, integer, number, date, timestamp, boolean"),
+        ("classification: internal", "classification: hidden", "classification", "public, internal, confidential, secret"),
+        ("property: scale", "property: skale", "customProperties", "allowed here: description_sv"),
+        ('decimal: ","', 'decimal: ";"', "customProperties", "'.' or ','"),
+        ("name: budget", "name: Budget", "name", "lower-case letters, digits and _"),
+        ("id: trial.cost_centres", "id: trial.centres", "id", "trial.cost_centres"),
+        ("apiVersion: v3.1.0", "apiVersion: v2.2.2", "apiVersion", "v3.1.0"),
+        ("unit: h", "unit: min", "slaProperties", "unit h or d"),
+        ("role: owner", "role: boss", "team.members", "a member with role owner"),
+    ],
+)  # fmt: skip
+def test_an_error_names_file_line_key_and_what_is_allowed(
+    tmp_path: Path, old: str, new: str, key: str, allowed: str
+) -> None:
+    path, line = broken(tmp_path, old, new)
+    with pytest.raises(contract.ContractError) as error:
+        contract.read(path)
+    where, _, message = str(error.value).partition(": ")
+    assert where.startswith(f"{path}:")
+    assert abs(int(where.rpartition(":")[2]) - line) <= 1 or key in ("slaProperties", "team.members")
+    assert key in message
+    assert allowed in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("property: mode, value: snapshot", "property: mode, value: increment", "mode increment needs `watermark`"),
+        (MODE, f"{MODE}  - {{property: keyless, value: true}}\n", "not both"),
+        ("        primaryKey: true\n", "", "primaryKey: true or set keyless: true"),
+        (MODE, MODE + MODE, "mode is given twice"),
+        (MODE, f"{MODE}  - {{property: scope, value: {{type: keys, columns: [town]}}}}\n", "the column “town”; allowed: budget"),
+        ('logicalTypeOptions: {format: "d.M.yyyy"}', "logicalTypeOptions: {}", "how the source writes the date"),
+        ("schema:\n", "schema: []\nschema_was:\n", "exactly one table a contract"),
+        ("status: active\n", "", "`status` is missing"),
+        ("apiVersion: v3.1.0", "apiVersion: [v3.1.0", "not YAML"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_go_together(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path, _ = broken(tmp_path, old, new)
+    with pytest.raises(contract.ContractError, match=r"cost_centres\.yaml:\d+: ") as error:
+        contract.read(path)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["trial/Cost.yaml", "trial/a__b.yaml", "1trial/cost.yaml"])
+def test_folder_and_file_name_are_the_datasets_id(tmp_path: Path, name: str) -> None:
+    path, _ = broken(tmp_path, "id: trial", "id: trial", name=name)
+    with pytest.raises(contract.ContractError, match="folder and file name are the dataset's id"):
+        contract.read(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "message"),
+    [
+        ("status: active\n", "status: active\ndescriptions: x\n", "descriptions: ", "unknown key; allowed: apiVersion"),
+        ('value: "name"', 'value: "name", other: 1', "schema.0.properties.1.customProperties.0.other: ", "unknown key; allowed: desc"),
+        ("        required: true\n", "        require: true\n", "schema.0.properties.0: ", "'require' was unexpected"),
+        ("version: 1.0.0", "version: 1", "version: ", "is not of type 'string'"),
+    ],
+)  # fmt: skip
+def test_the_standards_schema_finds_what_it_does_not_allow(
+    tmp_path: Path, old: str, new: str, place: str, message: str
+) -> None:
+    path, line = broken(tmp_path, old, new)
+    [problem] = contract.problems(contract.read(path))
+    where, _, rest = problem.removeprefix(f"{path}:").partition(": ")
+    assert abs(int(where) - line) <= 8
+    assert rest.startswith(place)
+    assert message in rest
+
+
+@pytest.mark.parametrize("path", REPOSITORY, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_every_contract_is_right_for_the_platform_and_the_standard(path: Path) -> None:
+    assert contract.problems(contract.read(path)) == []
+
+
+def test_a_broken_contract_does_not_hinder_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(tmp_path, "id: trial.cost_centres", "id: trial.good", name="trial/good.yaml")
+    broken(tmp_path, "mode, value: snapshot", "mode, value: none", name="trial/cost_centres.yaml")
+    monkeypatch.setattr(settings, "CONTRACTS", tmp_path)
+    contract.load_each.cache_clear()
+    try:
+        assert contract.load("trial.good").key == ["code"]
+        with pytest.raises(contract.ContractError, match=r"cost_centres\.yaml:.*'snapshot' or 'increment'"):
+            contract.load("trial.cost_centres")
+        with pytest.raises(contract.ContractError, match=r"no contract for “trial.other”; there are: trial.good"):
+            contract.load("trial.other")
+    finally:
+        contract.load_each.cache_clear()

@@ -1,0 +1,47 @@
+"""The statements of a reading compile for the databases that source systems have."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy.dialects import mssql, oracle, postgresql
+
+from citydata import contract
+from citydata.extract import sql
+
+SINCE, UNTIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
+READINGS = {
+    "everything": sql.Reading(),
+    "what changed": sql.Reading(since=SINCE),
+    "a window": sql.Reading(since=SINCE, until=UNTIL),
+    "keys": sql.Reading(keys_only=True),
+}
+PLACEHOLDERS = {"postgresql": ("%(since)s", "%(until)s"), "mssql": (":since", ":until"), "oracle": (":since", ":until")}
+
+
+@pytest.mark.parametrize("dialect", [postgresql.dialect(), mssql.dialect(), oracle.dialect()], ids=lambda one: one.name)
+@pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS)
+@pytest.mark.parametrize("dataset", ["hr.people", "hr.employments", "hr.absences"])
+def test_statements_compile(dialect, reading: sql.Reading, dataset: str) -> None:  # type: ignore[no-untyped-def]
+    entry = contract.load(dataset)
+    query, count = (str(one.compile(dialect=dialect)) for one in sql.statements(entry, reading))
+    names = sql.columns(entry, keys_only=reading.keys_only)
+    assert names == ([column.source_name for column in entry.columns] if not reading.keys_only else entry.key)
+    table = entry.platform.connector.table
+    assert (
+        query.split("WHERE")[0].split()
+        == f"SELECT {', '.join(f'{table}.{name}' for name in names)} FROM {table}".split()
+    )
+    assert f"count(*) AS count_1 \nFROM {table}" in count
+    placed = [text.split("WHERE")[1] if "WHERE" in text else "" for text in (query, count)]
+    assert placed[0] == placed[1], "the count must be that of the rows that are read"
+    for asked, word in ((reading.since, "since"), (reading.until, "until")):
+        assert (word in placed[0]) == (asked is not None)
+    assert dialect.name in sql.ISOLATION
+
+
+def test_the_next_reading_looks_back_over_the_overlap() -> None:
+    entry = contract.load("hr.people")
+    assert sql.candidate(entry, None).place == sql.Reading()
+    assert sql.candidate(entry, "2026-03-01T01:00:00+00:00").place == sql.Reading(since=SINCE)
+    window = sql.candidate(entry, "2026-03-05T01:00:00+00:00", (SINCE, UNTIL))
+    assert window.place == sql.Reading(SINCE, UNTIL)
