@@ -153,21 +153,31 @@ def _migrate() -> None:
 FUNCTIONS = """
 CREATE TABLE IF NOT EXISTS ops.key_index (table_name text PRIMARY KEY, definition text NOT NULL);
 
--- The first load of a table is faster when its index is built afterwards. The loader does not own the tables,
--- so these two do it for exactly the indexes that deployment registered.
-CREATE OR REPLACE FUNCTION ops.drop_key_index(name text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+-- The first load of a table is faster into a table that the transaction has emptied itself (with wal_level minimal its rows
+-- need no log) and whose index is built afterwards. The loader does not own the tables, so these two do it, for exactly
+-- the tables that deployment registered and only while they are empty.
+CREATE OR REPLACE FUNCTION ops.begin_first_load(name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE filled boolean;
 BEGIN
-    IF NOT EXISTS (SELECT FROM ops.key_index WHERE table_name = name) THEN RETURN; END IF;
+    IF NOT EXISTS (SELECT FROM ops.key_index WHERE table_name = name) THEN
+        RAISE EXCEPTION 'raw.% has no registered key', name;
+    END IF;
+    EXECUTE format('LOCK TABLE raw.%I', name);
+    EXECUTE format('SELECT EXISTS (SELECT FROM raw.%I)', name) INTO filled;
+    IF filled THEN RAISE EXCEPTION 'raw.% is not empty', name; END IF;
+    EXECUTE format('TRUNCATE raw.%I', name);
     EXECUTE format('DROP INDEX IF EXISTS raw.%I', name || '__current');
 END $$;
-CREATE OR REPLACE FUNCTION ops.create_key_index(name text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+CREATE OR REPLACE FUNCTION ops.end_first_load(name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE statement text;
 BEGIN
-    SELECT definition INTO statement FROM ops.key_index WHERE table_name = name;
-    IF statement IS NOT NULL THEN EXECUTE statement; END IF;
+    SELECT definition INTO STRICT statement FROM ops.key_index WHERE table_name = name;
+    EXECUTE statement;
 END $$;
-REVOKE ALL ON FUNCTION ops.drop_key_index(text), ops.create_key_index(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ops.drop_key_index(text), ops.create_key_index(text) TO citydata_loader;
+REVOKE ALL ON FUNCTION ops.begin_first_load(text), ops.end_first_load(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.begin_first_load(text), ops.end_first_load(text) TO citydata_loader;
 """
 
 

@@ -4,6 +4,7 @@ The difference is computed by comparing columns, NULL equal to NULL. What change
 from the batch's scope is closed, and the batch's ledger is completed in the same transaction.
 """
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -214,12 +215,12 @@ class _Publication:
         self._note_key_rule()
 
     def _insert_all(self, name: str) -> None:
-        self.connection.execute("SELECT ops.drop_key_index(%s)", (name,))
+        self.connection.execute("SELECT ops.begin_first_load(%s)", (name,))
         self.counts["inserted"] = self._run(
             "INSERT INTO {raw} ({columns}, _opened_by, _observed_at) SELECT {columns}, %(batch)s, %(observed)s FROM {landing}",
             columns=self._names(self.columns),
         ).rowcount
-        self.connection.execute("SELECT ops.create_key_index(%s)", (name,))
+        self.connection.execute("SELECT ops.end_first_load(%s)", (name,))
 
     def _compute_difference(self) -> None:
         """Pairs of row addresses: landed without current is new, current without landed vanished, both is changed."""
@@ -235,7 +236,9 @@ class _Publication:
             differs=self._differs(),
         )
 
+    @functools.cached_property
     def _current(self) -> int:
+        """Number of current rows in the batch's scope before it is published."""
         return self._value(
             "SELECT count(*) FROM {raw} r WHERE _closed_by IS NULL AND {scope}", scope=self._in("r", "fresh")
         )
@@ -247,7 +250,7 @@ class _Publication:
         """
         new = self._value("SELECT count(*) FROM difference WHERE current IS NULL")
         vanished = self._value("SELECT count(*) FROM difference WHERE landed IS NULL")
-        if self.landed - new != self._current() - vanished:
+        if self.landed - new != self._current - vanished:
             return True
         return bool(
             self._value(
@@ -340,7 +343,7 @@ class _Publication:
         return vanished
 
     def _check_closed(self, vanished: int) -> None:
-        current = self._current()
+        current = self._current
         if vanished and vanished / current > self.contract.max_closed_share and self.batch.decided_at is None:
             raise Held(
                 f"{vanished} of {current} current rows are not in the batch and would be closed"

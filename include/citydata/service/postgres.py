@@ -278,6 +278,9 @@ class Cluster:
             "max_parallel_maintenance_workers": str(min(2, cores)),
             # The wheel is built without lz4, and pglz would cost more time than it saves.
             "wal_compression": "off",
+            # Nothing replicates from this cluster; a table's first load then needs no log. Backups are dumps.
+            "wal_level": "minimal",
+            "max_wal_senders": "0",
             "max_wal_size": "4GB",
             "min_wal_size": "512MB",
             "checkpoint_timeout": "15min",
