@@ -95,7 +95,7 @@ def started(manifest: Path | None = None) -> Iterator[Platform]:
                 "CITYDATA_HOME": str(directory / "home"),
                 "CITYDATA_POSTGRES_PORT": str(POSTGRES_PORT),
                 "CITYDATA_AIRFLOW_PORT": str(AIRFLOW_PORT),
-                "CITYDATA_RETRY_SECONDS": "6",
+                "CITYDATA_RETRY_SECONDS": "4",
                 "CITYDATA_ALERT_WEBHOOK": address,
             }
             installation = Installation()
