@@ -3,9 +3,9 @@
 It holds no DAG. Airflow reads a file only when the words airflow and DAG occur in it.
 """
 
-from citydata import schedule
+from citydata import contract
 from citydata.contract import ContractError
 
-_, errors = schedule.usable()
+_, errors = contract.load_each()
 if errors:
     raise ContractError("\n".join(str(error) for error in errors))

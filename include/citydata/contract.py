@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from croniter import croniter  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from citydata import settings
@@ -399,6 +400,11 @@ class _Reader:
             document=document,
         )
         self.check_references(contract)
+        if not _is_cron(contract.schedule):
+            raise self.error(
+                ("customProperties",),
+                f"schedule “{contract.schedule}” is not a cron expression; five fields: 30 4 * * *",
+            )
         return contract
 
     def column(self, index: int, entry: dict[str, Any]) -> Column:
@@ -540,6 +546,11 @@ class _Reader:
             else:
                 break
         return line
+
+
+@functools.cache
+def _is_cron(text: str) -> bool:
+    return len(text.split()) == 5 and croniter.is_valid(text)
 
 
 def problems(contract: Contract) -> list[str]:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from croniter import croniter  # type: ignore[import-untyped]
 
 from citydata import contract, settings, town
-from citydata.contract import Contract, ContractError
+from citydata.contract import Contract
 
 if TYPE_CHECKING:
     import psycopg
@@ -117,25 +117,6 @@ class Extract:
         )
 
 
-def usable() -> tuple[list[Contract], list[ContractError]]:
-    """The contracts that can be scheduled, and what is wrong with the others: none of them hinders the rest."""
-    entries, errors = [], list(contract.load_each()[1])
-    for entry in contract.load_each()[0].values():
-        cron = entry.platform.schedule
-        if _is_valid(cron):
-            entries.append(entry)
-        else:
-            errors.append(
-                ContractError(f"{entry.path}: schedule: “{cron}” is not a cron expression; allowed are five fields: 30 4 * * *")
-            )
-    return entries, errors
-
-
-@functools.cache
-def _is_valid(cron: str) -> bool:
-    return len(cron.split()) == 5 and croniter.is_valid(cron)
-
-
 def datasets() -> list[str]:
     """Ids of all datasets that have a contract, usable or not: the names of the files, which are not read."""
     return sorted(f"{path.parent.name}.{path.stem}" for path in settings.CONTRACTS.glob("*/*.yaml"))
@@ -144,7 +125,7 @@ def datasets() -> list[str]:
 def extracts() -> list[Extract]:
     """The extract DAGs, from every contract that can be used."""
     by_system: dict[str, dict[str, list[Contract]]] = defaultdict(lambda: defaultdict(list))
-    for entry in usable()[0]:
+    for entry in contract.load_each()[0].values():
         by_system[entry.system][entry.platform.schedule].append(entry)
     return [
         Extract(system, cadence(cron) if len(by_cron) > 1 else None, cron, tuple(entries))
@@ -197,7 +178,7 @@ def pool(system: str) -> str:
 
 def pools() -> list[Pool]:
     """The pools that the DAGs need: one a source system, so that a slow one does not take the places of the others."""
-    systems = sorted({entry.system for entry in usable()[0]})
+    systems = sorted({entry.system for entry in contract.load_each()[0].values()})
     return [Pool(pool(system), SOURCE_SLOTS, f"Reading the source system {system}") for system in systems]
 
 

@@ -26,7 +26,9 @@ def test_cadence(cron: str, word: str) -> None:
     assert schedule.cadence(cron) == word
 
 
-@pytest.mark.parametrize(("cron", "hours"), [("30 4 * * *", 24), ("0 5 * * 1-5", 72), ("*/30 * * * *", 0.5), ("0 5,17 * * *", 12)])
+@pytest.mark.parametrize(
+    ("cron", "hours"), [("30 4 * * *", 24), ("0 5 * * 1-5", 72), ("*/30 * * * *", 0.5), ("0 5,17 * * *", 12)]
+)
 def test_longest_interval(cron: str, hours: float) -> None:
     assert schedule.longest_interval(cron) == timedelta(hours=hours)
 
@@ -52,7 +54,8 @@ def test_window() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [(None, "2026-01-01"), ("2026-01-02", "2026-01-01"), ("2026-01-01", "2026-01-01"), ("yesterday", None)]
+    ("start", "end"),
+    [(None, "2026-01-01"), ("2026-01-02", "2026-01-01"), ("2026-01-01", "2026-01-01"), ("yesterday", None)],
 )
 def test_a_window_that_is_none(start: str | None, end: str) -> None:
     with pytest.raises(ValueError, match=r"from|isoformat"):

@@ -23,6 +23,9 @@ from citydata.service.progress import BuildProgress, DatasetProgress
 from citydata.service.simulation import Simulation, Town
 
 ACTIVE = ("queued", "running")
+_AT_WORK = ("queued", "running", "scheduled", "restarting", "deferred", "up_for_reschedule")
+_TRIES_AWAITED = 2
+"""`up` does not wait for a task that has failed so often; the scheduler goes on trying it."""
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 90.0
 """How long an asset event may take to become a run of the build."""
@@ -163,7 +166,8 @@ def _wait(
         watch(datasets, build)
         runs = [(dag, api.run(dag, run)) for dag, run in extracts.items()]
         builds = api.runs(BUILD_DAG)
-        if any(run["state"] in ACTIVE for _, run in runs) or any(run["state"] in ACTIVE for run in builds):
+        at_work = [(dag, run) for dag, run in runs if run["state"] in ACTIVE and not _waits_for_source(api, dag, run)]
+        if at_work or any(run["state"] in ACTIVE for run in builds):
             idle_since = None
         else:
             idle_since = idle_since or time.monotonic()
@@ -174,7 +178,7 @@ def _wait(
                 failures = [
                     failure
                     for dag, run in [*runs, *latest]
-                    if run["state"] == "failed"
+                    if run["state"] in ("failed", *ACTIVE)
                     for failure in _failures(api, dag, run["dag_run_id"])
                 ]
                 if overdue and not failures:
@@ -193,8 +197,15 @@ def _failures(api: Api, dag: str, run: str) -> list[Failure]:
     return [
         Failure(dag, task["task_id"], f"{api.url}/dags/{dag}/runs/{run}/tasks/{task['task_id']}")
         for task in api.tasks(dag, run)
-        if task["state"] == "failed"
+        if task["state"] in ("failed", "up_for_retry")
     ]
+
+
+def _waits_for_source(api: Api, dag: str, run: Mapping[str, Any]) -> bool:
+    """Whether nothing of a run goes on but tasks that failed repeatedly and are tried again later: for hours, if need be."""
+    tasks = api.tasks(dag, run["dag_run_id"])
+    retried = [task for task in tasks if task["state"] == "up_for_retry" and task["try_number"] >= _TRIES_AWAITED]
+    return bool(retried) and not any(task["state"] in _AT_WORK for task in tasks)
 
 
 @contextlib.contextmanager
