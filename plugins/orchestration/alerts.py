@@ -90,7 +90,11 @@ def tell_held(context: Mapping[str, Any], *datasets: str, batch_ids: Iterable[in
         held = connection.execute(
             "SELECT batch_id, dataset, held_reason FROM ops.batch WHERE dataset = ANY(%(datasets)s) AND state = 'held'"
             " AND CASE WHEN %(ids)s::bigint[] IS NULL THEN run_id = %(run)s ELSE batch_id = ANY(%(ids)s) END ORDER BY batch_id",
-            {"datasets": list(datasets), "ids": None if batch_ids is None else list(batch_ids), "run": context["run_id"]},
+            {
+                "datasets": list(datasets),
+                "ids": None if batch_ids is None else list(batch_ids),
+                "run": context["run_id"],
+            },
         ).fetchall()
     for batch_id, dataset, reason in held:
         send(
@@ -114,7 +118,9 @@ def tell_late(datasets: list[str], context: Mapping[str, Any]) -> None:
         late = schedule.late(connection, datasets)
     if not late:
         return
-    times = ", ".join(f"{item.dataset} {item.last:%Y-%m-%d %H:%M %Z}" if item.last else f"{item.dataset} never" for item in late)
+    times = ", ".join(
+        f"{item.dataset} {item.last:%Y-%m-%d %H:%M %Z}" if item.last else f"{item.dataset} never" for item in late
+    )
     base = os.environ.get("AIRFLOW__API__BASE_URL", "").rstrip("/")
     send(
         Message(
@@ -153,7 +159,9 @@ def _mail(message: Message) -> None:
     from airflow.providers.smtp.hooks.smtp import SmtpHook  # noqa: PLC0415
 
     with SmtpHook() as hook:
-        hook.send_email_smtp(to=recipients, subject=message.subject, html_content=f"<pre>{html.escape(message.text)}</pre>")
+        hook.send_email_smtp(
+            to=recipients, subject=message.subject, html_content=f"<pre>{html.escape(message.text)}</pre>"
+        )
 
 
 def _post(message: Message) -> None:

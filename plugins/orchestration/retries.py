@@ -11,9 +11,7 @@ from citydata import schedule
 class ByError(RetryPolicy):
     """As often and as late as the error's class says. Asked in the task's process, where the error's module is loaded."""
 
-    def evaluate(
-        self, exception: BaseException, try_number: int, max_tries: int, context: Any = None
-    ) -> RetryDecision:
+    def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
         """Retry or fail. Tries before a person cleared the task do not count, which Airflow adds to `max_tries`."""
         attempt = try_number - (max_tries - schedule.MOST_RETRIES)
         limit, name = schedule.retries(type(exception)), type(exception).__name__

@@ -118,7 +118,9 @@ def build_and_release() -> dict[str, Any]:
     done = release.release(build.build_id, run_id=context["run_id"])
     if done.stale:
         reasons = "; ".join(f"{group}: {reason}" for group, reason in done.stale.items())
-        raise GroupsStale(f"build {build.build_id}: {len(done.stale)} groups stay as they were ({reasons}); see {build.log}")
+        raise GroupsStale(
+            f"build {build.build_id}: {len(done.stale)} groups stay as they were ({reasons}); see {build.log}"
+        )
     rows = {f"{c.schema}.{c.table}": c.inserted + c.updated + c.deleted for c in done.changes}
     return {"build": build.build_id, "release": done.release_id, "rows": rows}
 

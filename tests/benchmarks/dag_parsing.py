@@ -53,7 +53,8 @@ def measure(contracts: Path) -> tuple[float, list[str]]:
     paths = os.pathsep.join(str(ROOT / part) for part in ("include", "plugins", "."))
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, *files],
-        env=os.environ | {"CITYDATA_CONTRACTS": str(contracts), "PYTHONPATH": paths, "AIRFLOW_HOME": str(contracts / ".airflow")},
+        env=os.environ
+        | {"CITYDATA_CONTRACTS": str(contracts), "PYTHONPATH": paths, "AIRFLOW_HOME": str(contracts / ".airflow")},
         capture_output=True,
         text=True,
         check=True,

@@ -60,7 +60,9 @@ def main() -> None:
         floor(url, file)
         for name, program in {"dlt, Arrow source": DLT, "pandas to_sql": PANDAS}.items():
             seconds = floor(url, file)
-            done = subprocess.run([str(python), "-c", program, url, str(file)], capture_output=True, text=True, cwd=directory, check=False)
+            done = subprocess.run(
+                [str(python), "-c", program, url, str(file)], capture_output=True, text=True, cwd=directory, check=False
+            )
             if done.returncode:
                 print(f"{name:22s} failed: {done.stderr.strip().splitlines()[-1]}")
                 continue

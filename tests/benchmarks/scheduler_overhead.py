@@ -75,7 +75,10 @@ def main() -> None:
         for _ in range(pairs):
             airflow.append(seconds(platform, on_the_scheduler))
             plain.append(seconds(platform, in_one_process))
-            print(f"  scheduler {airflow[-1]:5.1f} s, one process {plain[-1]:5.1f} s, load {os.getloadavg()[0]:.1f}", flush=True)
+            print(
+                f"  scheduler {airflow[-1]:5.1f} s, one process {plain[-1]:5.1f} s, load {os.getloadavg()[0]:.1f}",
+                flush=True,
+            )
     ratio = statistics.median(airflow) / statistics.median(plain)
     print(
         f"from the last extract's end to released marts: median {statistics.median(airflow):.1f} s on the scheduler,"

@@ -99,7 +99,9 @@ def started(manifest: Path | None = None) -> Iterator[Platform]:
                 "CITYDATA_ALERT_WEBHOOK": address,
             }
             installation = Installation()
-            outcome = up.up(installation, manifest=manifest, scale=SCALE, report=print, watch=lambda datasets, build: None)
+            outcome = up.up(
+                installation, manifest=manifest, scale=SCALE, report=print, watch=lambda datasets, build: None
+            )
             yield Platform(installation, outcome, alerts)
     finally:
         if installation:

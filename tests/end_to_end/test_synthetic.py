@@ -83,7 +83,12 @@ def test_a_source_that_is_gone_stops_nobody_and_is_read_when_it_is_back(syntheti
     assert synthetic.query("SELECT count(*) FROM master.account WHERE account = '998877'") == [(1,)]
     states = synthetic.states("extract_hr", hr)
     assert synthetic.api.run("extract_hr", hr)["state"] == "running"
-    assert {states[f"extract_{name.partition('.')[2]}"] for name in HR} <= {"up_for_retry", "queued", "scheduled", "running"}
+    assert {states[f"extract_{name.partition('.')[2]}"] for name in HR} <= {
+        "up_for_retry",
+        "queued",
+        "scheduled",
+        "running",
+    }
     assert states["publish_people"] is None
 
     # It lasts: the run misses its deadline and the datasets become older than their contracts promise.

@@ -46,7 +46,15 @@ def test_what_waiting_does_not_change_is_not_tried_again() -> None:
     from citydata.ops import BatchError
     from citydata.suite import SuiteError
 
-    for error in (ContentError, BatchError, SuiteError, AuditError, contract.ContractError, settings.SettingMissing, KeyError):
+    for error in (
+        ContentError,
+        BatchError,
+        SuiteError,
+        AuditError,
+        contract.ContractError,
+        settings.SettingMissing,
+        KeyError,
+    ):
         assert _decide(error("no"), 1)[0] == "fail", error
 
 
@@ -75,7 +83,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return posted
 
 
-def test_failure_names_dataset_batch_reason_log_and_runbook(sent: list[dict[str, Any]], caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_names_dataset_batch_reason_log_and_runbook(
+    sent: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
     from orchestration.alerts import Failed
 
     with caplog.at_level(logging.ERROR):
@@ -102,7 +112,9 @@ def test_failure_shows_no_value(sent: list[dict[str, Any]], caplog: pytest.LogCa
 def test_a_killed_task_is_told_without_an_exception(sent: list[dict[str, Any]]) -> None:
     from orchestration.alerts import Failed
 
-    Failed("hr.people")({"ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r"), "exception": "killed", "dag": None})
+    Failed("hr.people")(
+        {"ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r"), "exception": "killed", "dag": None}
+    )
     assert sent[0]["log"] == "d r t"
     assert sent[0]["batch"] is None
 
@@ -155,7 +167,9 @@ def test_every_runbook_exists() -> None:
         assert (settings.ROOT / schedule.runbook(name)).exists(), name
 
 
-def test_address_of_a_source_comes_from_the_environment_else_from_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_of_a_source_comes_from_the_environment_else_from_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import os
 
     from airflow.sdk import Connection
