@@ -28,7 +28,9 @@ with DAG(
     catchup=False,
     max_active_runs=1,  # both work on the same build schemas
     tags=["build", "warehouse"],
-    params={"full": Param(False, type="boolean", title="Full", description="Build everything anew, as the daily run does.")},
+    params={
+        "full": Param(False, type="boolean", title="Full", description="Build everything anew, as the daily run does.")
+    },
     default_args={
         "owner": schedule.PLATFORM_OWNER,
         "retries": schedule.MOST_RETRIES,

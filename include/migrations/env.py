@@ -3,5 +3,7 @@
 from alembic import context
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, version_table="schema_version", version_table_schema="ops", include_schemas=True)
+context.configure(
+    connection=connection, version_table="schema_version", version_table_schema="ops", include_schemas=True
+)
 context.run_migrations()

@@ -57,7 +57,9 @@ class Writer:
         if recipient:
             reading, writing = os.pipe()
             sink = os.fdopen(writing, "wb")
-            self._encryption = threading.Thread(target=self._encrypt, args=(os.fdopen(reading, "rb"), recipient), daemon=True)
+            self._encryption = threading.Thread(
+                target=self._encrypt, args=(os.fdopen(reading, "rb"), recipient), daemon=True
+            )
             self._encryption.start()
         self._sink = sink
         self._compressed = zstandard.ZstdCompressor(level=LEVEL).stream_writer(sink, closefd=False)
