@@ -183,11 +183,8 @@ def _reasons_to_hold(contract: Contract, batch: Batch, verdicts: "list[Verdict]"
             reasons.append(f"{verdict.check.id} had nothing to judge")
         else:
             reasons.append(f"{verdict.check.id} failed for {verdict.unexpected} of {verdict.evaluated}")
-    if quarantined > contract.max_quarantined_share * batch.extracted:
-        reasons.append(
-            f"{quarantined} of {batch.extracted} rows are in quarantine, more than"
-            f" {contract.max_quarantined_share:.1%} (maxQuarantinedShare)"
-        )
+    if too_many := contract.too_many_quarantined(quarantined, batch.extracted):
+        reasons.append(too_many)
     return reasons
 
 

@@ -107,6 +107,7 @@ class PlatformSettings(Strict):
     schedule: str
     encryptedArchive: bool = False
     maxQuarantinedShare: float = Field(default=0.01, ge=0, le=1)
+    quarantinedRowsTolerated: int = Field(default=0, ge=0)
     maxClosedShare: float = Field(default=0.05, ge=0, le=1)
     description_sv: str
     description_en: str
@@ -275,10 +276,17 @@ class Contract:
         """Cron expression of the extraction, in the town's time zone."""
         return self.platform.schedule
 
-    @property
-    def max_quarantined_share(self) -> float:
-        """Share of rows above which a batch is held."""
-        return self.platform.maxQuarantinedShare
+    def too_many_quarantined(self, quarantined: int, extracted: int) -> str | None:
+        """Why a batch with so many refused rows is held; None when it is not.
+
+        A share says little about an increment of three rows, so a contract may tolerate a number of rows in any case.
+        """
+        if quarantined <= max(self.platform.maxQuarantinedShare * extracted, self.platform.quarantinedRowsTolerated):
+            return None
+        return (
+            f"{quarantined} of {extracted} rows are in quarantine, more than"
+            f" {self.platform.maxQuarantinedShare:.1%} (maxQuarantinedShare)"
+        )
 
     @property
     def max_closed_share(self) -> float:

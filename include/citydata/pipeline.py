@@ -59,7 +59,7 @@ def _take_file(connection: Connection, contract: Contract, file: files.File, run
     seen = connection.execute(
         "SELECT 1 FROM ops.arrival a LEFT JOIN ops.batch b USING (batch_id) WHERE a.dataset = %s AND file_name = %s AND bytes = %s"
         " AND a.observed_at = %s AND (b.batch_id IS NULL OR b.state <> 'failed')",
-        (contract.dataset, file.path.name, file.bytes, file.observed_at),
+        (contract.dataset, file.name, file.bytes, file.observed_at),
     ).fetchone()
     if seen:
         return
@@ -71,9 +71,7 @@ def _take_file(connection: Connection, contract: Contract, file: files.File, run
     ).fetchone()
     if known and not _returned(connection, contract, known[0], file):
         _note_arrival(connection, contract, file, content, "repeated", known[0])
-        log.info(
-            "%s: %s has the content of batch %s and is not taken again", contract.dataset, file.path.name, known[0]
-        )
+        log.info("%s: %s has the content of batch %s and is not taken again", contract.dataset, file.name, known[0])
         return
     batch_id = _take(connection, contract, files.candidate(file, content), run_id)
     _note_arrival(connection, contract, file, content, "taken", batch_id)
@@ -97,7 +95,7 @@ def _note_arrival(
         "INSERT INTO ops.arrival (dataset, file_name, bytes, content_sha256, observed_at, outcome, batch_id)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (dataset, file_name, content_sha256, observed_at)"
         " DO UPDATE SET outcome = excluded.outcome, batch_id = excluded.batch_id, seen_at = clock_timestamp()",
-        (contract.dataset, file.path.name, file.bytes, content, file.observed_at, outcome, batch_id),
+        (contract.dataset, file.name, file.bytes, content, file.observed_at, outcome, batch_id),
     )
 
 
@@ -120,11 +118,12 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
     """Fetch one batch into its archive and its landing table at once; returns its id."""
     batch_id = ops.open_batch(connection, contract, candidate, run_id)
     columns = land.columns_of(contract, candidate.kind)
-    landing = land.Landing(contract, batch_id, columns)
     protocol = connector(contract)
-    writer = archive.Writer(contract, batch_id)
+    writer: archive.Writer | None = None
     wrong: ContentError | None = None
     try:
+        landing = land.Landing(contract, batch_id, columns)
+        writer = archive.Writer(contract, batch_id)
         fetch = protocol.fetch(contract, candidate)
         chunks = writer.tee(fetch.chunks)
         try:
@@ -136,7 +135,8 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
             chunks.close()  # archives the rest of what the source sends
         sealed = writer.seal()
     except BaseException as error:
-        writer.abandon()
+        if writer:
+            writer.abandon()
         land.drop(connection, batch_id)
         ops.fail(connection, batch_id, database.cleaned(error))
         if isinstance(error, SourceError):
@@ -278,12 +278,15 @@ def _repeat(connection: Connection, contract: Contract, batch_id: int) -> int:
 def rebuild(dataset: str) -> int:
     """Make the versioned table anew from the archives of all published batches, in their order; returns their number.
 
-    The table ends identical: version by version, with the same batches that opened and closed them.
+    The table ends identical: version by version, with the same batches that opened and closed them. Raises ContentError,
+    with nothing changed, when an archive is missing, damaged or cannot be opened.
     """
     contract = contracts.load(dataset)
     with database.connect("loader", autocommit=True) as connection:
         ops.lock(connection, ops.EXTRACTION, dataset)
         batches = ops.in_states(connection, dataset, "published")
+        for batch in batches:
+            archive.verify(batch.archive_path or "", batch.archive_sha256 or "")
         with database.connect_admin() as owner:
             ops.lock(owner, ops.PUBLICATION, dataset, transaction=True)
             owner.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("raw", contract.raw_name)))

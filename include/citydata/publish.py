@@ -289,12 +289,9 @@ class _Publication:
         ).rowcount
         self.quarantined += ambiguous
         self.landed = self._value("SELECT count(*) FROM {landing}")
-        share = self.quarantined / max(self.batch.extracted, 1)  # an increment may be empty
-        if share > self.contract.max_quarantined_share and self.batch.decided_at is None:
-            raise Held(
-                f"{self.quarantined} of {self.batch.extracted} rows would be quarantined ({share:.1%}, allowed"
-                f" {self.contract.max_quarantined_share:.1%}); {ambiguous} of them have a key that occurs with different content"
-            )
+        too_many = self.contract.too_many_quarantined(self.quarantined, self.batch.extracted)
+        if too_many and self.batch.decided_at is None:
+            raise Held(f"{too_many}; {ambiguous} of them have a key that occurs with different content")
 
     def _note_key_rule(self) -> None:
         unexpected = self.quarantined - self.batch.quarantined
@@ -440,6 +437,12 @@ class _Publication:
             ).format(sql.Literal(self.batch.scope["type"]))
         else:
             newer = sql.SQL("q.key IN (SELECT {} FROM {} l)").format(self._key_text("l"), self.landing)
+            # The overlap reads a refused row again; refused once more, it is this batch's row that waits.
+            self._run(
+                "UPDATE {quarantine} q SET state = 'reprocessed', resolved_by_batch = %(batch)s"
+                " WHERE q.dataset = %(dataset)s AND q.state = 'open' AND q.batch_id < %(batch)s"
+                " AND q.key IN (SELECT key FROM {quarantine} WHERE batch_id = %(batch)s)"
+            )
         self._run(
             "UPDATE {quarantine} q SET state = 'resolved', resolved_by_batch = %(batch)s"
             " WHERE q.dataset = %(dataset)s AND q.state = 'open' AND q.batch_id < %(batch)s AND {newer}",

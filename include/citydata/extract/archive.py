@@ -141,6 +141,12 @@ def read(path: str, sha256: str) -> Iterator[bytes]:
             yield from _decompressed(stored)
 
 
+def verify(path: str, sha256: str) -> None:
+    """Read a sealed archive to its end. Raises as `read` does."""
+    for _ in read(path, sha256):
+        pass
+
+
 class _Decryption:
     """Decrypts in a thread into a pipe, so that a large archive is never in memory whole."""
 

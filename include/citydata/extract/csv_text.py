@@ -54,7 +54,9 @@ def check_header(found: list[str], expected: list[str]) -> None:
     repeated = sorted({name for name in found if found.count(name) > 1})
     if missing or new or repeated:
         parts = [f"missing: {', '.join(missing)}"] if missing else []
-        parts += [f"unknown: {', '.join(identity_code.mask(name)[:60] for name in new[:10])}"] if new else []
+        parts += (
+            [f"unknown: {', '.join(identity_code.mask(name, all_alike=True)[:60] for name in new[:10])}"] if new else []
+        )
         parts += [f"repeated: {', '.join(repeated)}"] if repeated else []
         raise ContentError(f"the columns are not the contract's ({'; '.join(parts)})")
 

@@ -18,6 +18,7 @@ from typing import Any
 from citydata import settings
 from citydata.contract import Contract, FilesConnector
 from citydata.extract import Block, Candidate, ContentError, Fetch, SourceError, csv_text, json_text
+from citydata.privacy import identity_code
 
 CHUNK = 1 << 20
 
@@ -30,6 +31,11 @@ class File:
     bytes: int
     observed_at: datetime
     manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The file's name as the ledger and errors may hold it."""
+        return identity_code.mask(self.path.name, all_alike=True)
 
 
 def complete(contract: Contract) -> list[File]:
@@ -71,7 +77,7 @@ def digest(path: Path) -> str:
 
 def candidate(file: File, content_sha256: str) -> Candidate:
     """The batch that a file would become."""
-    source = {"file": file.path.name, "bytes": file.bytes}
+    source = {"file": file.name, "bytes": file.bytes}
     if file.manifest:
         source["manifest"] = {key: file.manifest[key] for key in ("rows", "sha256") if key in file.manifest}
     return Candidate(file.observed_at, content_sha256=content_sha256, place=file, source=source)
@@ -84,16 +90,18 @@ def fetch(contract: Contract, candidate: Candidate) -> Fetch:
 
 
 def _chunks(file: File) -> Iterator[bytes]:
+    size = 0
     try:
         with open(file.path, "rb") as opened:
             before = os.fstat(opened.fileno())
-            while chunk := opened.read(CHUNK):
+            while size <= file.bytes and (chunk := opened.read(CHUNK)):  # one that grows is not read for ever
+                size += len(chunk)
                 yield chunk
             after = os.fstat(opened.fileno())
     except OSError as error:
-        raise SourceError(f"{file.path.name} could not be read: {error.strerror}") from error
-    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or before.st_size != file.bytes:
-        raise SourceError(f"{file.path.name} changed while it was read; it is taken when it is complete")
+        raise SourceError(f"{file.name} could not be read: {error.strerror}") from error
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or size != file.bytes:
+        raise SourceError(f"{file.name} changed while it was read; it is taken when it is complete")
 
 
 def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> Iterator[Block]:

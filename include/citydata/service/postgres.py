@@ -102,8 +102,8 @@ class Cluster:
             if self._wait_for_predecessor(["start", "-w", "-t", "600", "-s", "-l", str(start_log)], start_log):
                 (self.directory / "port").write_text(str(port), encoding="ascii")
                 return self.url()
-            if "Address already in use" not in start_log.read_text(errors="replace"):
-                break  # another port would not help
+            if is_free(port):
+                break  # nobody else took it meanwhile, so another port would not help
         raise ClusterError(
             f"PostgreSQL in {self.directory} did not start: {_last_lines(start_log)}. Read {self.log_directory}, "
             "and see `./citydata doctor`."

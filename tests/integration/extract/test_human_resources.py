@@ -173,6 +173,18 @@ def test_a_code_with_a_wrong_check_character_waits_in_quarantine_and_is_never_st
     steps.assert_accounted(PEOPLE)
 
 
+def test_a_refused_row_that_the_overlap_reads_again_waits_once(steps: Steps, hr: psycopg.Connection[Any]) -> None:
+    [(number, code), *_] = hr.execute("SELECT person_number, identity_code FROM hr.person").fetchall()
+    hr.execute(
+        "UPDATE hr.person SET identity_code = %s, updated_at = (SELECT max(updated_at) FROM hr.person) WHERE person_number = %s",
+        (with_wrong_check_character(code), number),
+    )
+    steps.load(PEOPLE)
+    steps.load(PEOPLE)
+    assert [row["state"] for row in steps.quarantine(PEOPLE)] == ["reprocessed", "open"]
+    steps.assert_accounted(PEOPLE)
+
+
 # What a reader would recognise as an identity code, written with or without care.
 CODE = re.compile(r"[0-3]\d[01]\d{3}[-+A-FU-Y]\d{3}[0-9A-FHJ-NPR-Y]", re.IGNORECASE)
 

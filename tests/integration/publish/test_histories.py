@@ -158,7 +158,7 @@ def test_keyed_snapshots_with_broken_rows(
 def nothing_held(trial: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is held: how much may vanish or be refused is the subject of other tests."""
     monkeypatch.setattr(contract.Contract, "max_closed_share", 1.0)
-    monkeypatch.setattr(contract.Contract, "max_quarantined_share", 1.0)
+    monkeypatch.setattr(contract.Contract, "too_many_quarantined", lambda *_: None)
 
 
 @FEW
