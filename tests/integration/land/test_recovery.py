@@ -76,3 +76,12 @@ def test_replaying_the_last_batch_changes_nothing(trial: Steps) -> None:
     assert (again.state, again.extracted) == ("published", 51)
     assert trial.versions(CENTRES) == before
     trial.assert_accounted(CENTRES, extracted=51)
+
+
+def test_a_rebuild_without_all_archives_changes_nothing(trial: Steps) -> None:
+    trial.drop("kustannuspaikat.csv", CONTENT)
+    trial.load(CENTRES)
+    (settings.archive_directory() / trial.batch(CENTRES)["archive_path"]).unlink()
+    with pytest.raises(ContentError, match="restore it from the backup"):
+        pipeline.rebuild(CENTRES)
+    assert_as_undisturbed(trial)
