@@ -13,11 +13,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from citydata.settings import ROOT
+
+if TYPE_CHECKING:
+    from citydata.ops import Batch
 
 EXIT_CODES = "Exit codes: 0 well, 1 failure, 2 wrong usage, 3 something is held, late or stale, 130 interrupted."
 
@@ -427,11 +430,12 @@ def batch_show(batch_id: BatchId, json_: Json = False) -> None:
     raise typer.Exit({"held": 3, "failed": 1}.get(found.state, 0))
 
 
-def _decided(batch_id: int, state: str) -> None:
-    typer.echo(f"batch {batch_id} is {state}")
-    if state == "published":
+def _decided(batch_id: int, became: "Batch") -> None:
+    renamed = f", as batch {became.batch_id} (versions are opened in sequence)" if became.batch_id != batch_id else ""
+    typer.echo(f"batch {batch_id} is {became.state}{renamed}")
+    if became.state == "published":
         typer.echo("The scheduler's next build takes it in; at once: ./citydata run warehouse")
-    raise typer.Exit(3 if state == "held" else 0)
+    raise typer.Exit(3 if became.state == "held" else 0)
 
 
 @batch.command("release")
@@ -444,8 +448,8 @@ def batch_release(batch_id: BatchId, reason: Reason, person: Person = "") -> Non
 
     _installation()
     with _explained():
-        state = pipeline.decide(batch_id, release=True, person=person or getpass.getuser(), reason=reason)
-    _decided(batch_id, state)
+        became = pipeline.decide(batch_id, release=True, person=person or getpass.getuser(), reason=reason)
+    _decided(batch_id, became)
 
 
 @batch.command("reject")
@@ -455,8 +459,8 @@ def batch_reject(batch_id: BatchId, reason: Reason, person: Person = "") -> None
 
     _installation()
     with _explained():
-        state = pipeline.decide(batch_id, release=False, person=person or getpass.getuser(), reason=reason)
-    _decided(batch_id, state)
+        became = pipeline.decide(batch_id, release=False, person=person or getpass.getuser(), reason=reason)
+    _decided(batch_id, became)
 
 
 @batch.command("replay")
@@ -469,8 +473,8 @@ def batch_replay(batch_id: BatchId) -> None:
 
     _installation()
     with _explained():
-        again = pipeline.replay(batch_id)
-    _decided(again.batch_id, again.state)
+        became = pipeline.replay(batch_id)
+    _decided(batch_id, became)
 
 
 @batch.command("rebuild")

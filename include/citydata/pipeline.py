@@ -190,8 +190,8 @@ def waiting(dataset: str) -> list[int]:
         return [batch.batch_id for batch in ops.in_states(connection, dataset, "landed")]
 
 
-def decide(batch_id: int, *, release: bool, person: str, reason: str) -> str:
-    """Release or reject a held batch, for which a person gives a reason; returns the state that it has then.
+def decide(batch_id: int, *, release: bool, person: str, reason: str) -> Batch:
+    """Release or reject a held batch, for which a person gives a reason; returns the batch that it became.
 
     A released batch is landed again from its archive under today's contract, audited (results are recorded, they no longer
     hold it) and published.
@@ -201,7 +201,8 @@ def decide(batch_id: int, *, release: bool, person: str, reason: str) -> str:
         land.drop(connection, batch_id)
         if release:
             batch_id = _in_sequence(connection, ops.get(connection, batch_id))
-    return replay(batch_id).state if release else "rejected"
+        decided = ops.get(connection, batch_id)
+    return replay(batch_id) if release else decided
 
 
 def replay(batch_id: int) -> Batch:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from citydata import contract, schedule, settings
+from citydata.service.installation import WAREHOUSE
 from tests.end_to_end.running_platform import Platform
+from tests.identity_codes import EVERY_TABLE, codes_in
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 HR = ["hr.absences", "hr.employments", "hr.people"]
@@ -158,3 +160,23 @@ def _new_account(platform: Platform, line: str) -> None:
 def _drop(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     path.with_name(path.name + ".done").touch()
+
+
+def test_no_identity_code_is_anywhere_but_in_the_source(synthetic: Platform) -> None:
+    """After all that the tests above did: databases of the platform and of Airflow, logs, archive, state."""
+    assert codes_in(str(synthetic.query("SELECT * FROM hr.person", "hr_source"))) > 100, "the scan must be able to find"
+    found: dict[str, int] = {}
+    for name in (WAREHOUSE, "airflow"):
+        for (table,) in synthetic.query(EVERY_TABLE, name):
+            found[f"{name} {table}"] = sum(
+                codes_in(row) for (row,) in synthetic.query(f"SELECT t::text FROM {table} AS t", name)
+            )
+    assert len(found) > 60
+    home = synthetic.installation.home
+    for path in home.rglob("*"):
+        if (
+            path.is_file() and "data" not in path.relative_to(home).parts
+        ):  # PostgreSQL's own files hold the HR system too
+            found[str(path)] = codes_in(path.name) + codes_in(path.read_bytes().decode("latin-1"))
+    assert any("task_id=extract_people" in name for name in found), "logs of tasks must be in the scan"
+    assert {place: count for place, count in found.items() if count} == {}

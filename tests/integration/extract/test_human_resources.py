@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from stdnum.fi import hetu
 
 from citydata import contract
 from citydata.extract import SourceError
@@ -16,6 +15,7 @@ from citydata.extract import sql as tables
 from citydata.service.postgres import Cluster
 from simulators import hr_database
 from simulators.identifiers import with_wrong_check_character
+from tests.identity_codes import EVERY_TABLE, codes_in
 from tests.integration.steps import Steps
 
 PEOPLE = "hr.people"
@@ -185,15 +185,6 @@ def test_a_refused_row_that_the_overlap_reads_again_waits_once(steps: Steps, hr:
     steps.assert_accounted(PEOPLE)
 
 
-# What a reader would recognise as an identity code, written with or without care.
-CODE = re.compile(r"[0-3]\d[01]\d{3}[-+A-FU-Y]\d{3}[0-9A-FHJ-NPR-Y]", re.IGNORECASE)
-
-
-def codes_in(text: str) -> int:
-    """How many valid identity codes a text holds; their values must not get into a test's output."""
-    return sum(bool(hetu.is_valid(found[0].upper(), allow_temporary=True)) for found in CODE.finditer(text))
-
-
 def test_no_identity_code_is_anywhere_in_the_platform(
     steps: Steps, hr: psycopg.Connection[Any], cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,10 +207,7 @@ def test_no_identity_code_is_anywhere_in_the_platform(
     assert third in "".join(row["key"] or "" for row in steps.quarantine(PEOPLE)), "a refused row must be in the scan"
 
     found = {}
-    tables_scanned = steps.query(
-        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
-    )
+    tables_scanned = steps.query(EVERY_TABLE)
     assert len(tables_scanned) > 15
     for (table,) in tables_scanned:
         found[table] = sum(codes_in(row[0]) for row in steps.query(f"SELECT t::text FROM {table} AS t"))

@@ -64,7 +64,7 @@ def test_a_damaged_archive_is_an_error_that_says_what_to_do(trial: Steps, damage
     assert "restore it from the backup" in trial.batch(CENTRES)["held_reason"]
     assert trial.current(CENTRES) == []
     path.write_bytes(sealed)
-    assert pipeline.decide(batch_id, release=True, person="ylläpito", reason="palautettu") == "published"
+    assert pipeline.decide(batch_id, release=True, person="ylläpito", reason="palautettu").state == "published"
     assert_as_undisturbed(trial)
 
 

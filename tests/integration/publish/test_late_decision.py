@@ -29,7 +29,7 @@ def test_a_horizon_that_was_fixed_sees_nothing_of_it_and_the_next_one_does(trial
     held, horizon = trial.batches(VOUCHERS)[2]["batch_id"], trial.batch(VOUCHERS)["batch_id"]
     before = trial.current(VOUCHERS, horizon)
 
-    assert pipeline.decide(held, release=True, person="omistaja", reason="poistettiin") == "published"
+    assert pipeline.decide(held, release=True, person="omistaja", reason="poistettiin").state == "published"
 
     assert trial.current(VOUCHERS, horizon) == before
     assert trial.batch(VOUCHERS)["batch_id"] > horizon

@@ -90,7 +90,9 @@ def test_ten_percent_missing_is_held_until_a_person_releases_it(trial: Steps) ->
 
     with pytest.raises(ops.BatchError, match=r"trial\.cost_centres batch 2: a decision needs a person and a reason"):
         pipeline.decide(batch["batch_id"], release=True, person="omistaja", reason=" ")
-    assert pipeline.decide(batch["batch_id"], release=True, person="omistaja", reason="yhdistettiin") == "published"
+    assert (
+        pipeline.decide(batch["batch_id"], release=True, person="omistaja", reason="yhdistettiin").state == "published"
+    )
     assert trial.batch(CENTRES)["decided_reason"] == "yhdistettiin"
     trial.assert_accounted(CENTRES, current=rows(*range(1002, 1020)), extracted=18)
 
@@ -101,10 +103,8 @@ def test_a_rejected_batch_leaves_everything_and_the_next_one_is_judged_anew(tria
     before = trial.versions(CENTRES)
     trial.drop("kustannuspaikat-2.csv", centres(*range(1002, 1020)), at=NOON + timedelta(hours=1))
     trial.load(CENTRES)
-    assert (
-        pipeline.decide(trial.batch(CENTRES)["batch_id"], release=False, person="omistaja", reason="katkennut")
-        == "rejected"
-    )
+    held = trial.batch(CENTRES)["batch_id"]
+    assert pipeline.decide(held, release=False, person="omistaja", reason="katkennut").state == "rejected"
     assert trial.versions(CENTRES) == before
     trial.assert_accounted(CENTRES, current=rows(*range(1000, 1020)), extracted=18)
     with pytest.raises(ops.BatchError, match="is rejected, not held"):
