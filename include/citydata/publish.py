@@ -224,6 +224,8 @@ class _Publication:
 
     def _compute_difference(self) -> None:
         """Pairs of row addresses: landed without current is new, current without landed vanished, both is changed."""
+        # A new landing table has no statistics, and without them PostgreSQL sorts both sides on disk where hashing is twice as fast.
+        self._run("SET LOCAL enable_mergejoin = off")
         self._run(
             "CREATE TEMPORARY TABLE difference ON COMMIT DROP AS"
             " SELECT l.ctid AS landed, r.ctid AS current FROM {landing} l {join}"
