@@ -3,12 +3,15 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from citydata import town
 from citydata.service.doctor import Check
 from citydata.service.progress import BuildProgress, DatasetProgress
 from citydata.service.status import BatchView, Status
@@ -145,8 +148,8 @@ def rows_table(rows: list[dict[str, object]]) -> Table:
 def _cell(value: object) -> Text:
     if value is None:
         return Text("")
-    if hasattr(value, "strftime"):
-        return Text(f"{value:%Y-%m-%d %H:%M:%S}")
+    if isinstance(value, datetime):
+        return Text(f"{value.astimezone(ZoneInfo(town.load().time_zone)):%Y-%m-%d %H:%M:%S}")  # stored in UTC
     if isinstance(value, list):
         return Text(", ".join(map(str, value)))
     return _coloured(str(value))

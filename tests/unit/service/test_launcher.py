@@ -73,7 +73,7 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_the_first_call_installs_with_hashes_and_the_second_only_runs(checkout: Checkout) -> None:
     first = checkout.run("status", "--json")
     assert first.returncode == 0, first.stderr
-    assert f"pip sync --quiet --require-hashes {checkout.root}/requirements.txt" in checkout.made
+    assert f"pip sync --quiet --compile-bytecode --require-hashes {checkout.root}/requirements.txt" in checkout.made
     assert f"ran -m citydata.cli status --json, PYTHONPATH={checkout.root}/include:{checkout.root}" in first.stdout
     second = checkout.run("status", "--json")
     assert second.stdout == first.stdout
