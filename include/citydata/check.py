@@ -12,7 +12,7 @@ MODELS = settings.ROOT / "dbt_project" / "models"
 
 def problems() -> list[str]:
     """Everything that is wrong, each with file and what to do; empty when all is well."""
-    return [*_contracts(), *_suites(), *_lineage(), *_town()]
+    return [*_contracts(), *_suites(), *_lineage(), *_drift(), *_town()]
 
 
 def _contracts() -> Iterator[str]:
@@ -58,6 +58,22 @@ def _lineage() -> Iterator[str]:
         for reference in re.findall(r"""\bref\(\s*['"](\w+)['"]""", path.read_text(encoding="utf-8")):
             if reference not in models and reference not in seeds:
                 yield f"{path}: ref('{reference}') names no model or seed"
+
+
+def _drift() -> Iterator[str]:
+    """Staging models read the columns of the contract, all of them but health data, and no others."""
+    for dataset, entry in contracts.load_each()[0].items():
+        path = MODELS / "staging" / entry.system / f"stg_{entry.raw_name}.sql"
+        if not path.exists():
+            continue  # lineage says so
+        text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+        known = {*entry.table_columns, "_opened_by", "_closed_by", "_observed_at", "_occurrence"}
+        for name in re.findall(r"^[ \t]+(\w+),?[ \t]*$", text, re.MULTILINE) + re.findall(r"trimmed\('(\w+)'\)", text):
+            if name not in known:
+                yield f"{path}: reads the column {name}, which the contract of {dataset} does not have"
+        for column in entry.columns:
+            if column.personal_data != "health" and not re.search(rf"\b{column.name}\b", text):
+                yield f"{path}: leaves out the column {column.name} of the contract of {dataset}"
 
 
 def _town() -> Iterator[str]:
