@@ -55,7 +55,7 @@ def platform(cluster: Cluster, _template: str, tmp_path: Path, monkeypatch: pyte
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real and recorded inputs (CITYDATA_REAL_DATA); tests that need it are skipped where it does not exist."""
     if not REAL_DATA.is_dir():

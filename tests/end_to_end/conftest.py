@@ -1,6 +1,5 @@
 """Platforms that are started once for all tests that share them."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +17,9 @@ def synthetic() -> Iterator[Platform]:
 
 
 @pytest.fixture(scope="module")
-def real() -> Iterator[Platform]:
+def real(real_data: Path) -> Iterator[Platform]:
     """A platform that has read the real finance files once."""
-    folder = Path(os.environ.get("CITYDATA_REAL_DATA", settings.ROOT.parent / "shared" / "data")).resolve()
-    if not folder.is_dir():
-        pytest.skip(f"no real input: CITYDATA_REAL_DATA ({folder}) does not exist")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CITYDATA_REAL_DATA", str(folder))
+        patch.setenv("CITYDATA_REAL_DATA", str(real_data))
         with started(settings.ROOT / "tests" / "real_input.yaml") as running:
             yield running
