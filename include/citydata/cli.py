@@ -83,7 +83,11 @@ def _explained() -> Iterator[None]:
             raise
         _fail("\n".join(map(str, known.exceptions)) if known else "")
     except psycopg.Error as error:
-        _fail(f"The database says: {database.cleaned(error)}. Is it running? `./citydata status`")
+        refused = isinstance(error, psycopg.errors.InsufficientPrivilege)
+        advice = (
+            "`./citydata doctor` names the right that is missing" if refused else "is it running? `./citydata status`"
+        )
+        _fail(f"The database says: {database.cleaned(error)}; {advice}.")
 
 
 def _fail(text: str, code: int = 1) -> NoReturn:
