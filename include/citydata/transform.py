@@ -551,6 +551,8 @@ def build(full: bool = False, run_id: str | None = None) -> Build:
             connection.execute("UPDATE ops.build SET selection = %s WHERE build_id = %s", (" ".join(names), build_id))
             results = _run(names, full or anew, log) if names else {}
             reasons = _record(connection, document, build_id, results)
+            if full:
+                quality.record(connection, _punctuality(build_id))
         except BaseException as error:
             # The connection may be what broke; the next build then marks this one.
             if not connection.closed:
@@ -737,6 +739,27 @@ class Freshness:
 
     dataset: str
     status: str
+
+
+def _punctuality(build_id: int) -> list[quality.CheckResult]:
+    """The freshness of every source as results of quality, once a day with the full build."""
+    loaded = contract.load_all()
+    return [
+        quality.CheckResult(
+            source="dbt",
+            check_id=f"dbt.source_freshness.{entry.dataset}",
+            dimension="punctuality",
+            severity="warning",
+            description=f"A batch of {entry.dataset} was published within {loaded[entry.dataset].sla_hours:g} hours.",
+            outcome={"pass": "pass", "runtime error": "error"}.get(entry.status, "fail"),
+            dataset=entry.dataset,
+            build_id=build_id,
+            evaluated=1,
+            unexpected=int(entry.status != "pass"),
+            owner=loaded[entry.dataset].owner,
+        )
+        for entry in source_freshness()
+    ]
 
 
 def source_freshness() -> list[Freshness]:

@@ -185,6 +185,15 @@ def test_an_unchanged_dataset_is_fresh(warehouse: Path) -> None:
     assert status["finance.accounts"] == "pass"
     assert status["hr.people"] == "warn"
     assert status["hr.absences"] == "error"
+    build = transform.build(full=True)
+    with database.connect("officer") as connection:
+        found = dict(
+            connection.execute(
+                "SELECT dataset, outcome FROM quality.check_result WHERE build_id = %s AND dimension = 'punctuality'",
+                (build.build_id,),
+            ).fetchall()
+        )
+    assert found == {name: "pass" if state == "pass" else "fail" for name, state in status.items()}
 
 
 def test_the_identity_of_an_invoice_line_is_its_whole_content() -> None:
