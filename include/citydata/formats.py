@@ -7,6 +7,7 @@ casts are generous (`today`, `NaN`, `1_000`, a third decimal).
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -212,20 +213,24 @@ def _iso_date(parts: pa.Array) -> pa.Array:
 
 
 def _cast_each(texts: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array | None]:
-    """Cast, refusing one by one the texts that are no such value: 31 February stops the cast of the whole column."""
+    return _converted(texts, lambda values: pc.cast(values, target))
+
+
+def _converted(values: pa.Array, convert: Callable[[Any], Any]) -> tuple[pa.Array, pa.Array | None]:
+    """Convert, refusing one by one the values that cannot be: 31 February stops the conversion of the whole column."""
     try:
-        return pc.cast(texts, target), None
+        return convert(values), None
     except pa.ArrowInvalid:
         right = []
-        for text in texts:
+        for value in values:
             try:
-                pc.cast(text, target)
+                convert(value)
             except pa.ArrowInvalid:
                 right.append(False)
             else:
                 right.append(True)
-        kept, wrong = _refused(texts, pa.array(right))
-        return pc.cast(kept, target), wrong
+        kept, wrong = _refused(values, pa.array(right))
+        return convert(kept), wrong
 
 
 def _timestamp(column: Column, time_zone: str) -> Callable[[pa.Array], Cast]:
@@ -256,19 +261,7 @@ def _timestamp(column: Column, time_zone: str) -> Callable[[pa.Array], Cast]:
 
 
 def _assumed(local: pa.Array, zone: str, doubled: str) -> tuple[pa.Array, pa.Array | None]:
-    try:
-        return pc.assume_timezone(local, zone, ambiguous=doubled, nonexistent="raise"), None
-    except pa.ArrowInvalid:
-        right = []
-        for moment in local:
-            try:
-                pc.assume_timezone(moment, zone, ambiguous=doubled, nonexistent="raise")
-            except pa.ArrowInvalid:
-                right.append(False)
-            else:
-                right.append(True)
-        kept, wrong = _refused(local, pa.array(right))
-        return pc.assume_timezone(kept, zone, ambiguous=doubled, nonexistent="raise"), wrong
+    return _converted(local, lambda times: pc.assume_timezone(times, zone, ambiguous=doubled, nonexistent="raise"))
 
 
 def _boolean(column: Column) -> Callable[[pa.Array], Cast]:
