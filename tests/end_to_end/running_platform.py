@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from citydata import database
-from citydata.service import up
+from citydata.service import progress, up
 from citydata.service.airflow import Api
 from citydata.service.installation import WAREHOUSE, Installation
 
@@ -68,14 +68,18 @@ class Platform:
             time.sleep(0.5)
 
     def wait_for_quiet(self) -> None:
-        """Wait until everything that changed is released and no build runs."""
+        """Wait until everything that changed is released, no build runs and none is due.
+
+        A bell that rings while a build runs makes a build of its own only after that one.
+        """
 
         def quiet() -> bool:
-            from citydata.service import progress
-
             with database.connect("engineer", autocommit=True) as connection:
-                waiting = progress.unreleased(connection)
-            return not waiting and all(run["state"] in FINISHED for run in self.api.runs("build_warehouse"))
+                unreleased = progress.unreleased(connection)
+            [(due,)] = self.query("SELECT count(*) FROM asset_dag_run_queue", "airflow")
+            return not (
+                unreleased or due or any(run["state"] not in FINISHED for run in self.api.runs("build_warehouse"))
+            )
 
         self.wait(quiet, "the release")
 

@@ -61,6 +61,7 @@ def _strings(value: object) -> set[str]:
 
 
 def test_a_second_run_publishes_nothing_and_rings_no_bell(synthetic: Platform) -> None:
+    synthetic.wait_for_quiet()
     before, builds = len(synthetic.events()), len(synthetic.api.runs("build_warehouse"))
     versions = synthetic.query("SELECT count(*) FROM raw.finance__purchase_invoices")
     runs = {dag: synthetic.api.trigger(dag) for dag in ("extract_finance", "extract_hr")}
@@ -69,6 +70,7 @@ def test_a_second_run_publishes_nothing_and_rings_no_bell(synthetic: Platform) -
         states = synthetic.states(dag, run)
         assert {state for task, state in states.items() if task.startswith("publish_")} == {"skipped"}
         assert {state for task, state in states.items() if not task.startswith("publish_")} == {"success"}
+    synthetic.wait_for_quiet()
     assert len(synthetic.events()) == before
     assert len(synthetic.api.runs("build_warehouse")) == builds
     assert synthetic.query("SELECT count(*) FROM raw.finance__purchase_invoices") == versions
