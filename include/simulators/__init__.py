@@ -9,7 +9,10 @@ number in 900 to 999, which is never given to anybody.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 
 DAY_ZERO = date(2026, 11, 2)
 """A fixed Monday: a simulated day must not depend on when it is run."""
@@ -32,3 +35,17 @@ def scaled(count: float, scale: float, minimum: int = 1) -> int:
     if scale <= 0:
         raise ValueError(f"scale must be above 0, not {scale}")
     return max(minimum, round(count * scale))
+
+
+@dataclass(frozen=True)
+class Town:
+    """Which synthetic town answers, on which day. `recorded` are answers by dataset that are served in place of synthetic ones."""
+
+    seed: int = 1
+    scale: float = 1.0
+    day: int = 0
+    recorded: dict[str, Path] = field(default_factory=dict)
+
+
+TownNow = Callable[[], Town]
+"""Asked at each request, so that a day can pass while a source runs."""

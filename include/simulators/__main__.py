@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +59,25 @@ def hr(
         typer.echo(error, err=True)
         raise typer.Exit(1) from None
     typer.echo(f"database {hr_database.DATABASE}, login {hr_database.READER}, day {day} or later")
+
+
+@app.command()
+def serve(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    record: Annotated[Path | None, typer.Option(help="A file that gets the address when the services answer.")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="The town's state file, read at each request; default: CITYDATA_HOME/simulation.json."),
+    ] = None,
+    faults: Annotated[float, typer.Option(min=0, max=1, help="The share of requests that something happens to.")] = 0.0,
+) -> None:
+    """Answer over HTTP on this machine as Sotkanet, a FHIR server and the geographic services, until stopped."""
+    from simulators import web  # noqa: PLC0415 - the other commands need no server
+
+    home = os.environ.get("CITYDATA_HOME")
+    town = web.TownOfFile(state or Path(home or ".") / "simulation.json")
+    web.serve(town, port=port, record=record, faults=faults)
 
 
 @app.command(name="ledger")

@@ -11,6 +11,8 @@ from psycopg import sql
 
 from citydata import audit, contract, deploy, release, settings, transform
 from citydata.service.postgres import Cluster
+from tests.integration import sources as synthetic
+from tests.integration.sources import Sources
 from tests.integration.steps import Steps
 from tests.integration.transform import raw_rows
 
@@ -54,6 +56,21 @@ def warehouse(cluster: Cluster, released: tuple[str, Path], monkeypatch: pytest.
     yield home
     with psycopg.connect(cluster.url(), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[Sources]:
+    with synthetic.running() as sources:
+        yield sources
+
+
+@pytest.fixture
+def sources(_server: Sources, monkeypatch: pytest.MonkeyPatch) -> Sources:
+    """The synthetic services over HTTP, on their first day and without faults; a test moves the day and sets the faults."""
+    _server.reset(scale=0.05)
+    for name, path in {"SOTKANET": "sotkanet/rest/1.1", "FHIR": "fhir", "WFS": "wfs", "OGCAPI": "ogcapi"}.items():
+        monkeypatch.setenv(f"CITYDATA_SOURCE_{name}", f"{_server.address}/{path}")
+    return _server
 
 
 @pytest.fixture
