@@ -62,7 +62,7 @@ def _audit(runner: "Runner", batch: Batch) -> str:
 
 
 def _has_rows_to_judge(batch: Batch) -> bool:
-    """A sweep holds keys only, and an increment may be empty; an empty snapshot is judged, and fails."""
+    """Sweeps and deletions hold keys only, and an increment may be empty; an empty snapshot is judged, and fails."""
     return batch.kind == "load" and (batch.mode != "increment" or batch.landed > 0)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -48,20 +49,28 @@ class JsonRecords(Strict):
     constants: dict[str, str] = {}
 
 
-class FilesConnector(Strict):
-    """Files that a source drops into a directory."""
+class TextFormat(Strict):
+    """How a text of the source is read: delimited lines, a JSON document, or features with a geometry."""
 
-    type: Literal["files"]
-    directory: str
-    pattern: str
-    format: Literal["csv", "json"] = "csv"
+    format: Literal["csv", "json", "geojson", "gml"] = "csv"
     encoding: Literal["utf-8", "iso-8859-1", "iso-8859-15", "cp1252"] = "utf-8"
     delimiter: str = ";"
     quote: Literal['"', "'", ""] = '"'
     newlines_in_values: bool = False
     max_line_bytes: int = Field(default=1 << 20, gt=0, le=1 << 26)
-    compression: Literal["none", "gzip"] = "none"
     records: list[JsonRecords] = []
+    feature: str | None = None  # gml: local name of the element that is one row
+    srs: str | None = Field(default=None, pattern=r"^EPSG:\d{4,5}$")  # of coordinates that come without one
+    xy: bool = False  # coordinates are easting, northing whatever the reference system says
+
+
+class FilesConnector(TextFormat):
+    """Files that a source drops into a directory."""
+
+    type: Literal["files"]
+    directory: str
+    pattern: str
+    compression: Literal["none", "gzip"] = "none"
     complete: Literal["done_file", "manifest", "settled"] = "done_file"
     settle_seconds: int = Field(default=300, ge=0)
 
@@ -73,6 +82,38 @@ class SqlConnector(Strict):
     connection: str
     table: str
     batch_rows: int = Field(default=20_000, gt=0, le=1_000_000)
+
+
+class HttpOptions(Strict):
+    """A source that is asked over HTTP. Its address is that of the Airflow connection `connection`."""
+
+    connection: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    requests_per_second: float = Field(default=5, gt=0)  # of all tasks together
+    timeout_seconds: float = Field(default=60, gt=0)
+    attempts: int = Field(default=5, gt=0)
+    max_bytes: int = Field(default=1 << 30, gt=0)  # of one answer
+
+
+class RestConnector(TextFormat, HttpOptions):
+    """A REST service."""
+
+    type: Literal["rest"]
+    path: str
+
+
+class FhirConnector(HttpOptions):
+    """Resources of one type from a FHIR R4 server's bulk export (https://hl7.org/fhir/uv/bulkdata/)."""
+
+    type: Literal["fhir"]
+    resource: str
+
+
+class OgcConnector(HttpOptions):
+    """Features of one type from a WFS or an OGC API Features server."""
+
+    type: Literal["ogc"]
+    protocol: Literal["wfs", "features"]
+    type_name: str
 
 
 class Scope(Strict):
@@ -95,17 +136,37 @@ class KeySweep(Strict):
     every_hours: float = Field(gt=0)
 
 
+class Agreement(Strict):
+    """On what ground somebody else's personal data is processed for them (GDPR Art. 28), until when."""
+
+    party: str
+    id: str
+    until: date
+
+
+class Controller(Strict):
+    """Who answers for the personal data (GDPR Art. 4 (7)); `until` is the last day, `ground` why it ended."""
+
+    name: str
+    until: date | None = None
+    ground: str | None = None
+    agreement: Agreement | None = None
+
+
 class PlatformSettings(Strict):
     """`customProperties` of a contract: what the platform must know to load the dataset."""
 
-    connector: FilesConnector | SqlConnector = Field(discriminator="type")
+    connector: FilesConnector | SqlConnector | RestConnector | FhirConnector | OgcConnector = Field(
+        discriminator="type"
+    )
     mode: Literal["snapshot", "increment"]
     scope: Scope = Scope()
     keyless: bool = False
-    deletes: Literal["none", "key_sweep"] = "none"
+    deletes: Literal["none", "key_sweep", "tombstone"] = "none"
     keySweep: KeySweep | None = None
     watermark: Watermark | None = None
     schedule: str
+    controller: Controller | None = None
     encryptedArchive: bool = False
     maxQuarantinedShare: float = Field(default=0.01, ge=0, le=1)
     quarantinedRowsTolerated: int = Field(default=0, ge=0)
@@ -123,6 +184,10 @@ class PlatformSettings(Strict):
             raise ValueError("deletes key_sweep needs `keySweep: {every_hours: …}`")
         if self.keyless and self.mode != "snapshot":
             raise ValueError("keyless datasets are compared by content and must be snapshots")
+        if self.deletes == "tombstone" and (self.mode != "increment" or self.connector.type != "fhir"):
+            raise ValueError("deletes tombstone is for increments of a source that tells what was deleted: fhir")
+        if self.controller and self.controller.until and not self.controller.ground:
+            raise ValueError("controller: `until` needs `ground`, the law or decision that ended it")
         return self
 
 
@@ -130,6 +195,13 @@ FI_KEYS = {
     "tietovaranto", "tehtavaluokka", "toimintaprosessi", "julkisuusluokka", "salassapitoperuste",
     "sailytysaika", "sailytysperuste", "art30Id", "dpiaId",
 }  # fmt: skip
+
+
+class Geometry(Strict):
+    """A column of geometries: kept as WKB in ETRS-TM35FIN (EPSG:3067). `within` are bounds of town.yaml."""
+
+    types: list[Literal["Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"]]
+    within: Literal["town", "country"]
 
 
 class ColumnSettings(Strict):
@@ -144,8 +216,13 @@ class ColumnSettings(Strict):
     true: list[str] = ["true", "t", "1"]
     false: list[str] = ["false", "f", "0"]
     doubledHour: Literal["earliest", "latest", "refuse"] = "refuse"
+    geometry: Geometry | None = None
+    suppressedBy: str | None = None
     personalData: (
-        Literal["identity_code", "name", "birth", "contact", "free_text", "employment", "health", "protection"] | None
+        Literal[
+            "identity_code", "pseudonym", "name", "birth", "contact", "free_text", "employment", "health", "protection"
+        ]
+        | None
     ) = None
     volatile: bool = False
 
@@ -188,6 +265,11 @@ class Column:
     def identity_code(self) -> bool:
         """Whether the column holds a personal identity code, of which only a pseudonym is kept."""
         return self.personal_data == "identity_code"
+
+    @property
+    def pseudonymous(self) -> bool:
+        """Whether only a keyed pseudonym of the value is kept: of an identity code, or of a source's own id of a person."""
+        return self.personal_data in ("identity_code", "pseudonym")
 
 
 @dataclass(frozen=True)
@@ -288,6 +370,22 @@ class Contract:
             f"{quarantined} of {extracted} rows are in quarantine, more than"
             f" {self.platform.maxQuarantinedShare:.1%} (maxQuarantinedShare)"
         )
+
+    def controller_over(self, today: date) -> str | None:
+        """Why the dataset may not be read any more; None when it may.
+
+        Personal data is read by its controller, or by agreement with the one who is controller now.
+        """
+        controller = self.platform.controller
+        if controller is None or controller.until is None or today <= controller.until or not self.personal:
+            return None
+        agreement = controller.agreement
+        if agreement and today <= agreement.until:
+            return None
+        ended = f"{controller.name} was controller until {controller.until} ({controller.ground})"
+        if agreement:
+            return f"{ended}, and the agreement {agreement.id} with {agreement.party} ended on {agreement.until}"
+        return f"{ended}, and there is no agreement with whoever is controller now"
 
     @property
     def max_closed_share(self) -> float:
@@ -434,13 +532,15 @@ class _Reader:
                 f"column {name}: `logicalTypeOptions.format` says how the source writes the {logical}, for example yyyy-MM-dd",
             )
         pg_type = {
-            "string": "text",
+            "string": "bytea" if own.geometry else "text",
             "integer": INTEGER_TYPES.get(options.get("format", "i32"), ""),
             "number": f"numeric({own.precision},{own.scale})",
             "date": "date",
             "timestamp": "timestamptz",
             "boolean": "boolean",
         }[logical]
+        if own.geometry and (logical != "string" or entry.get("primaryKey") or own.personalData):
+            raise self.error(at, f"column {name}: a geometry is a string that is neither a key nor personal data")
         if not pg_type:
             raise self.error(
                 (*at, "logicalTypeOptions", "format"), f"column {name}; allowed: {', '.join(INTEGER_TYPES)}"
@@ -471,6 +571,7 @@ class _Reader:
         mentioned = [("scope", column) for column in platform.scope.columns]
         if platform.watermark:
             mentioned.append(("watermark", platform.watermark.column))
+        mentioned += [("suppressedBy", c.settings.suppressedBy) for c in contract.columns if c.settings.suppressedBy]
         for setting, column in mentioned:
             if column not in names:
                 raise self.error(
@@ -480,6 +581,13 @@ class _Reader:
             raise self.error(
                 ("schema", 0), "either mark the key columns with primaryKey: true or set keyless: true, not both"
             )
+        for kept in contract.columns:
+            by = next((c for c in contract.columns if c.name == kept.settings.suppressedBy), None)
+            if by and (by.type != "boolean" or not by.required or kept.required):
+                raise self.error(
+                    ("schema", 0, "properties"),
+                    f"{kept.name} is suppressedBy {by.name}: that must be a required boolean, and {kept.name} not required",
+                )
         if platform.keyless and any(column.volatile for column in contract.columns):
             raise self.error(("schema", 0), "a keyless dataset is compared by content and cannot have volatile columns")
         if len(names) != len(contract.columns):

@@ -363,7 +363,9 @@ def _grants(connection: Connection) -> None:
         run(f"GRANT SELECT {'(' + counts + ')' if personal else ''} ON {{}} TO citydata_engineer", table)
     for role in ("transformer", "releaser", "engineer", "officer", "portal", "loader"):
         run(f"GRANT SELECT ON ALL TABLES IN SCHEMA ops TO citydata_{role}")
-    run("GRANT INSERT, UPDATE, DELETE ON ops.batch, ops.arrival, ops.watermark, ops.coverage TO citydata_loader")
+    run(
+        "GRANT INSERT, UPDATE, DELETE ON ops.batch, ops.arrival, ops.watermark, ops.coverage, ops.source_pace TO citydata_loader"
+    )
     run(
         "GRANT INSERT, UPDATE, DELETE ON ops.build, ops.build_horizon, ops.horizon, ops.dbt_result TO citydata_transformer"
     )

@@ -53,7 +53,9 @@ class Cast:
 def rules(column: Column) -> list[str]:
     """The structural rules of a column, whether or not any row breaks them."""
     found = ["required"] if column.required else []
-    if column.type != "string":
+    if column.settings.geometry:
+        found += ["geometry", "bounds"]
+    elif column.type != "string":
         found.append("format")
     else:
         found += ["pattern"] if "pattern" in column.options else []
@@ -65,7 +67,7 @@ def caster(column: Column, time_zone: str) -> Callable[[pa.Array], Cast]:
     """How to cast a column of the contract from text. `time_zone` is that of timestamps written without one."""
     nulls = pa.array(column.settings.nulls, pa.string()) if column.settings.nulls else None
     cast = {
-        "string": _string,
+        "string": _geometry if column.settings.geometry else _string,
         "integer": _integer,
         "number": _number,
         "date": _date,
@@ -111,6 +113,19 @@ def _string(column: Column) -> Callable[[pa.Array], Cast]:
             if wrong is not None:
                 broken["length"] = wrong
         return Cast(texts, broken)
+
+    return cast
+
+
+def _geometry(column: Column) -> Callable[[pa.Array], Cast]:
+    wanted = column.settings.geometry
+    assert wanted
+
+    def cast(texts: pa.Array) -> Cast:
+        from citydata import geometry  # noqa: PLC0415 - PROJ and GEOS are for the datasets that have geometries
+
+        values, wrong = geometry.national(texts, wanted.types, wanted.within)
+        return Cast(values, {rule: mask for rule, mask in wrong.items() if mask.true_count})
 
     return cast
 

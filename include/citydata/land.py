@@ -38,7 +38,7 @@ REFUSED_FLUSH = 2_000  # refused rows in memory at a time
 class Landing:
     """Loads the blocks of one batch and counts what happened to their rows."""
 
-    def __init__(self, contract: Contract, batch_id: int, columns: list[Column]) -> None:
+    def __init__(self, contract: Contract, batch_id: int, columns: list[Column], part: list[Any] | None = None) -> None:
         self.contract, self.batch_id, self.columns = contract, batch_id, columns
         self.table = sql.Identifier("landing", f"b{batch_id}")
         self.refused_table = sql.Identifier("landing", f"b{batch_id}_refused")
@@ -47,10 +47,11 @@ class Landing:
         self.unexpected: dict[str, int] = {}
         zone = town.load().time_zone
         self._casters = {column.name: formats.caster(column, zone) for column in columns}
-        self._pseudonyms = identity_code.Pseudonyms() if any(column.identity_code for column in columns) else None
-        self._texts = [column for column in columns if column.type == "string" and not column.identity_code]
+        self._pseudonyms = identity_code.Pseudonyms() if any(column.pseudonymous for column in columns) else None
+        self._texts = [column for column in columns if column.pg_type == "text" and not column.pseudonymous]
         self._refused: list[tuple[int, str | None, list[str], str]] = []
-        self._parts: set[tuple[Any, ...]] = set()
+        self._part = tuple(part) if part else None  # what was asked for; the batch covers it even when no row comes
+        self._parts: set[tuple[Any, ...]] = {self._part} if self._part else set()
 
     @property
     def physical(self) -> dict[str, str]:
@@ -111,15 +112,18 @@ class Landing:
             text = texts.get(column.name)
             if text is None:  # a field that no record of a JSON document has
                 text = pa.nulls(rows, pa.string())
-            if column.identity_code:
+            if column.pseudonymous:
                 code, valid = self._pseudonymised(text)
-                arrays[column.name], arrays[f"{column.name}_valid"] = code, valid
+                arrays[column.name] = code
+                if column.identity_code:
+                    arrays[f"{column.name}_valid"] = valid
                 text = texts[column.name] = code  # from here on nothing holds the code itself
             done = self._casters[column.name](text)
-            if not column.identity_code:
+            if not column.pseudonymous:
                 arrays[column.name] = done.values
             for rule, mask in done.broken.items():
                 broken[f"{self.contract.dataset}.{column.name}.{rule}"] = mask
+        self._suppress(arrays, texts)
         for row in block.refused:
             self._refuse_line(row)
         typed = pa.RecordBatch.from_pydict(arrays)
@@ -148,6 +152,22 @@ class Landing:
                     [value and identity_code.mask(value) for value in text.to_pylist()], pa.string()
                 )
 
+    def _suppress(self, arrays: dict[str, pa.Array], texts: dict[str, pa.Array]) -> None:
+        """Drop what may not be kept of a person under non-disclosure (turvakielto, 661/2009 36 §).
+
+        A row of which it is not known whether it is, is treated as one.
+        """
+        for column in self.columns:
+            by = column.settings.suppressedBy
+            if by is None:
+                continue
+            open_to_all = pc.fill_null(pc.invert(arrays[by]), False)
+            arrays[column.name] = pc.if_else(
+                open_to_all, arrays[column.name], pa.scalar(None, arrays[column.name].type)
+            )
+            if column.name in texts:
+                texts[column.name] = pc.if_else(open_to_all, texts[column.name], pa.scalar(None, pa.string()))
+
     def _pseudonymised(self, codes: pa.Array) -> tuple[pa.Array, pa.Array]:
         assert self._pseudonyms
         distinct = codes.dictionary_encode()
@@ -160,6 +180,8 @@ class Landing:
         check = f"{self.contract.dataset}.row.{row.rule}"
         self.unexpected[check] = self.unexpected.get(check, 0) + 1
         line = identity_code.mask(row.text, all_alike=self._pseudonyms is not None)
+        if self.contract.platform.encryptedArchive:  # what could not be split could not be masked by column either
+            line = "[in the batch's encrypted archive]"
         self._refused.append((row.row_number, None, [check], json.dumps({"line": line}, ensure_ascii=False)))
 
     def _refuse_rows(
@@ -199,11 +221,21 @@ class Landing:
         if names and len(typed):
             distinct = pa.Table.from_batches([typed.select(names)]).group_by(names).aggregate([])
             self._parts.update(zip(*(distinct.column(name).to_pylist() for name in names), strict=True))
+            self._check_part()
 
     def _note_part(self, readable: dict[str, Any]) -> None:
         names = self.contract.scope.columns
         if names and all(name in readable for name in names):
             self._parts.add(tuple(readable[name] for name in names))
+            self._check_part()
+
+    def _check_part(self) -> None:
+        if self._part and self._parts != {self._part}:
+            others = len(self._parts) - 1
+            raise ContentError(
+                f"the source sent rows of {others} other values of {', '.join(self.contract.scope.columns)} than"
+                f" {', '.join(map(str, self._part))}, which was asked for: it ignores the filter"
+            )
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -255,6 +287,10 @@ def _rule_text(column: Column, rule: str) -> str:
         return f"{column.name} has a value."
     if rule == "length":
         return f"{column.name} has {options.get('minLength', 0)} to {options.get('maxLength', 'any number of')} characters."
+    if rule == "geometry":
+        return f"{column.name} is a valid geometry in a known reference system."
+    if rule == "bounds":
+        return f"{column.name} lies within the bounds of the {column.settings.geometry and column.settings.geometry.within}."
     if rule == "pattern":
         return f"{column.name} is written as {options['pattern']}."
     return f"{column.name} is written as the contract says ({column.type}{' ' + options['format'] if 'format' in options else ''})."
@@ -281,7 +317,7 @@ def _json(values: dict[str, Any]) -> str:
 
 
 def columns_of(contract: Contract, kind: str) -> list[Column]:
-    """Columns that a batch of a kind has: a sweep reads keys only."""
+    """Columns that a batch of a kind has: a sweep and deletions hold keys only."""
     return [column for column in contract.columns if column.key or kind == "load"]
 
 
@@ -322,7 +358,7 @@ def reland(connection: Connection, batch: Batch) -> None:
     if not batch.archive_path or not batch.archive_sha256:
         raise ops.BatchError(f"{batch.title} has no archive; it was never complete")
     columns = columns_of(contract, batch.kind)
-    landing = Landing(contract, batch.batch_id, columns)
+    landing = Landing(contract, batch.batch_id, columns, batch.source.get("part"))
     try:
         chunks = archive.read(batch.archive_path, batch.archive_sha256)
         landing.load(connector(contract).parse(contract, chunks, [column.source_name for column in columns]))

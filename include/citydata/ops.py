@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow, class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from citydata.contract import Contract
-from citydata.extract import Candidate
+from citydata.extract import Candidate, Position
 from citydata.extract.archive import Sealed
 
 Connection = psycopg.Connection[TupleRow]
@@ -174,7 +174,12 @@ def decide(connection: Connection, batch_id: int, state: str, person: str, reaso
     )
 
 
-def watermark(connection: Connection, dataset: str) -> str | None:
-    """The value up to which a dataset is published; None before the first batch."""
-    row = connection.execute("SELECT value FROM ops.watermark WHERE dataset = %s", (dataset,)).fetchone()
-    return row[0] if row else None
+def position(connection: Connection, dataset: str, window: tuple[datetime, datetime] | None = None) -> Position:
+    """How far a dataset is published, and when all its keys were last read."""
+    row = connection.execute(
+        "SELECT (SELECT value FROM ops.watermark WHERE dataset = %(dataset)s), (SELECT max(observed_at) FROM ops.batch"
+        " WHERE dataset = %(dataset)s AND kind = 'sweep' AND state = 'published')",
+        {"dataset": dataset},
+    ).fetchone()
+    assert row  # a select without a table has one row
+    return Position(row[0], row[1], window)

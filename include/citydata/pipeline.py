@@ -1,16 +1,19 @@
 """The steps of a dataset one after the other: what a scheduler's tasks call, and what `./citydata run` does without one."""
 
+import contextlib
 import logging
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from psycopg import sql
 
 from citydata import contract as contracts
-from citydata import database, land, ops
+from citydata import database, land, ops, town
 from citydata.contract import Contract
-from citydata.extract import Candidate, ContentError, Fetch, SourceError, archive, connector, files
+from citydata.extract import Candidate, ContentError, Fetch, Offer, SourceError, archive, connector
 from citydata.ops import Batch, Connection
 
 log = logging.getLogger(__name__)
@@ -28,11 +31,14 @@ def extract_and_land(dataset: str, *, window: Window | None = None, run_id: str 
     with database.connect("loader", autocommit=True) as connection:
         ops.lock(connection, ops.EXTRACTION, dataset)
         _recover(connection, contract)
-        if contract.platform.connector.type == "files":
-            for file in files.complete(contract):
-                _take_file(connection, contract, file, run_id)
-        else:
-            _read_table(connection, contract, window, run_id)
+        _check_controller(contract)
+        position = ops.position(connection, dataset, window)
+        with _naming(contract):
+            for candidate in connector(contract).candidates(contract, position):
+                if candidate.offer:
+                    _take_offer(connection, contract, candidate, candidate.offer, run_id)
+                else:
+                    _take(connection, contract, candidate, run_id)
         return [batch.batch_id for batch in ops.in_states(connection, dataset, "landed", "audited")]
 
 
@@ -54,64 +60,77 @@ def _recover(connection: Connection, contract: Contract) -> None:
             log.warning("%s is held: %s", batch.title, error)
 
 
-def _take_file(connection: Connection, contract: Contract, file: files.File, run_id: str | None) -> None:
-    """Take a file once, by content: known bytes cost a hash, and a file that was seen in this state not even that."""
+class ControllerOver(RuntimeError):
+    """Personal data that the town has no right to read any more; the text names the ground."""
+
+
+def _check_controller(contract: Contract) -> None:
+    over = contract.controller_over(datetime.now(ZoneInfo(town.load().time_zone)).date())
+    if over:
+        raise ControllerOver(
+            f"{contract.dataset} is not read: {over}. What was read before stays under its retention; pause the dataset, or"
+            f" write the agreement into {contract.path.name} (controller)."
+        )
+
+
+@contextlib.contextmanager
+def _naming(contract: Contract) -> Iterator[None]:
+    """Errors of a source that were met before there was a batch name the dataset and what to do."""
+    try:
+        yield
+    except SourceError as error:
+        if str(error).startswith(contract.dataset):
+            raise
+        raise SourceError(
+            f"{contract.dataset}: {error}. Nothing is lost: run `./citydata run {contract.dataset}` again when the source answers."
+        ) from error
+
+
+def _take_offer(
+    connection: Connection, contract: Contract, candidate: Candidate, offer: Offer, run_id: str | None
+) -> None:
+    """Take an offer once, by content: known content costs a digest, and an offer that was seen in this state not even that."""
     seen = connection.execute(
         "SELECT 1 FROM ops.arrival a LEFT JOIN ops.batch b USING (batch_id) WHERE a.dataset = %s AND file_name = %s AND bytes = %s"
         " AND a.observed_at = %s AND (b.batch_id IS NULL OR b.state <> 'failed')",
-        (contract.dataset, file.name, file.bytes, file.observed_at),
+        (contract.dataset, offer.name, offer.bytes, offer.observed_at),
     ).fetchone()
     if seen:
         return
-    content = files.digest(file.path)
+    content = offer.digest()
     known = connection.execute(
-        "SELECT batch_id, state FROM ops.batch WHERE dataset = %s AND content_sha256 = %s AND state <> 'failed'"
+        "SELECT batch_id FROM ops.batch WHERE dataset = %s AND content_sha256 = %s AND state <> 'failed'"
         " ORDER BY batch_id DESC LIMIT 1",
         (contract.dataset, content),
     ).fetchone()
-    if known and not _returned(connection, contract, known[0], file):
-        _note_arrival(connection, contract, file, content, "repeated", known[0])
-        log.info("%s: %s has the content of batch %s and is not taken again", contract.dataset, file.name, known[0])
+    if known and not _returned(connection, contract, known[0], offer):
+        _note_arrival(connection, contract, offer, content, "repeated", known[0])
+        log.info("%s: %s has the content of batch %s and is not taken again", contract.dataset, offer.name, known[0])
         return
-    batch_id = _take(connection, contract, files.candidate(file, content), run_id)
-    _note_arrival(connection, contract, file, content, "taken", batch_id)
+    batch_id = _take(connection, contract, replace(candidate, content_sha256=content), run_id)
+    _note_arrival(connection, contract, offer, content, "taken", batch_id)
 
 
-def _returned(connection: Connection, contract: Contract, batch_id: int, file: files.File) -> bool:
+def _returned(connection: Connection, contract: Contract, batch_id: int, offer: Offer) -> bool:
     """Whether a known content came back: the source took back what it had sent in between, so it is news again."""
     row = connection.execute(
         "SELECT EXISTS (SELECT FROM ops.batch older JOIN ops.batch newer ON newer.dataset = older.dataset AND newer.scope = older.scope"
         " AND newer.batch_id > older.batch_id AND newer.state NOT IN ('failed', 'rejected')"
         " WHERE older.batch_id = %s AND newer.observed_at < %s)",
-        (batch_id, file.observed_at),
+        (batch_id, offer.observed_at),
     ).fetchone()
     return bool(row and row[0])
 
 
 def _note_arrival(
-    connection: Connection, contract: Contract, file: files.File, content: str, outcome: str, batch_id: int
+    connection: Connection, contract: Contract, offer: Offer, content: str, outcome: str, batch_id: int
 ) -> None:
     connection.execute(
         "INSERT INTO ops.arrival (dataset, file_name, bytes, content_sha256, observed_at, outcome, batch_id)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (dataset, file_name, content_sha256, observed_at)"
         " DO UPDATE SET outcome = excluded.outcome, batch_id = excluded.batch_id, seen_at = clock_timestamp()",
-        (contract.dataset, file.name, file.bytes, content, file.observed_at, outcome, batch_id),
+        (contract.dataset, offer.name, offer.bytes, content, offer.observed_at, outcome, batch_id),
     )
-
-
-def _read_table(connection: Connection, contract: Contract, window: Window | None, run_id: str | None) -> None:
-    from citydata.extract import sql as tables  # noqa: PLC0415 - a task loads only the protocol it speaks
-
-    _take(connection, contract, tables.candidate(contract, ops.watermark(connection, contract.dataset), window), run_id)
-    sweep = contract.platform.keySweep
-    if sweep is None or window:
-        return
-    last = connection.execute(
-        "SELECT max(observed_at) FROM ops.batch WHERE dataset = %s AND kind = 'sweep' AND state = 'published'",
-        (contract.dataset,),
-    ).fetchone()
-    if last is None or last[0] is None or last[0] < datetime.now(UTC) - timedelta(hours=sweep.every_hours):
-        _take(connection, contract, tables.sweep(contract), run_id)
 
 
 def _take(connection: Connection, contract: Contract, candidate: Candidate, run_id: str | None) -> int:
@@ -122,7 +141,7 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
     writer: archive.Writer | None = None
     wrong: ContentError | None = None
     try:
-        landing = land.Landing(contract, batch_id, columns)
+        landing = land.Landing(contract, batch_id, columns, candidate.part)
         writer = archive.Writer(contract, batch_id)
         fetch = protocol.fetch(contract, candidate)
         chunks = writer.tee(fetch.chunks)
@@ -147,7 +166,8 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
         raise
     observed = candidate.observed_at or datetime.fromisoformat(fetch.source["server_time"])
     with connection.transaction():  # killed in between, the batch would be landed again and not held
-        ops.sealed(connection, batch_id, sealed, observed, fetch.source, fetch.watermark)
+        source = fetch.source | ({"part": candidate.part} if candidate.part else {})
+        ops.sealed(connection, batch_id, sealed, observed, source, fetch.watermark)
         if wrong:
             ops.hold(connection, batch_id, str(wrong))
     if wrong:
@@ -312,7 +332,7 @@ def run(datasets: Iterable[str], *, window: Window | None = None, build: bool = 
     for dataset in chosen:
         try:
             batch_ids += extract_and_land(dataset, window=window)
-        except (SourceError, ContentError) as error:
+        except (SourceError, ContentError, ControllerOver) as error:
             errors.append(error)
     published = audit_and_publish(chosen, batch_ids)
     if build and any(batch.altered for batches in published.values() for batch in batches):

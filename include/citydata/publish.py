@@ -90,6 +90,8 @@ class _Publication:
         with self.connection.transaction():
             if self.batch.kind == "sweep":
                 self._sweep()
+            elif self.batch.kind == "deletions":
+                self._deletions()
             else:
                 if self.contract.mode == "snapshot":
                     self._set_stale_parts_aside()
@@ -187,6 +189,8 @@ class _Publication:
         self._note_key_rule()
         if self.contract.watermark:
             self._set_stale_rows_aside()
+        if self.contract.deletes != "none":
+            self._set_deleted_rows_aside()
         vanished = self._vanished_keys() if self.contract.mode == "snapshot" else 0
         changed = self._value("SELECT count(*) FROM difference WHERE landed IS NOT NULL AND current IS NOT NULL")
         self._run(
@@ -329,6 +333,17 @@ class _Publication:
         self.counts["stale"] += gone
         self.landed -= gone
 
+    def _set_deleted_rows_aside(self) -> None:
+        """A row that an older reading brings, and that the source has deleted since, does not come back to life."""
+        gone = self._run(
+            "DELETE FROM difference d USING {landing} l WHERE l.ctid = d.landed AND d.current IS NULL AND EXISTS ("
+            "SELECT FROM {raw} r JOIN ops.batch b ON b.batch_id = r._closed_by"
+            " WHERE {same} AND b.kind <> 'load' AND b.observed_at > %(observed)s)",
+            same=self._same_key(),
+        ).rowcount
+        self.counts["stale"] += gone
+        self.landed -= gone
+
     def _vanished_keys(self) -> int:
         """Take out of the difference what must not be closed, check the threshold, and count what is left."""
         self._run(
@@ -425,11 +440,37 @@ class _Publication:
         self.counts["unchanged"] = known
         self.counts["superseded"] = distinct - known  # a later load brings these rows
 
+    # -- keys that the source deleted ------------------------------------------------------------------------------
+
+    def _deletions(self) -> None:
+        """Close what the source says it deleted. `changed` counts the keys that had a version to close.
+
+        A version observed after the deletions were read is a later creation of the same key and stays.
+        """
+        self.counts["repeated"] = self._run(
+            "DELETE FROM {landing} WHERE ctid IN (SELECT ctid FROM ("
+            "SELECT ctid, row_number() OVER (PARTITION BY {key} ORDER BY _row) AS n FROM {landing}) AS numbered WHERE n > 1)",
+            key=self._names(self.key),
+        ).rowcount
+        self.landed -= self.counts["repeated"]
+        self._run(
+            "CREATE TEMPORARY TABLE difference ON COMMIT DROP AS SELECT r.ctid AS current FROM {raw} r JOIN {landing} l ON {same}"
+            " WHERE r._closed_by IS NULL AND r._observed_at <= %(observed)s",
+            same=self._same_key(),
+        )
+        deleted = self._value("SELECT count(*) FROM difference")
+        self._check_closed(deleted)
+        self._run(
+            "UPDATE {raw} r SET _closed_by = %(batch)s FROM difference d WHERE r.ctid = d.current AND r._closed_by IS NULL"
+        )
+        self.counts["changed"] = self.counts["closed"] = deleted
+        self.counts["unchanged"] = self.landed - deleted
+
     # -- the ledger ------------------------------------------------------------------------------------------------
 
     def _resolve_quarantine(self) -> None:
         """Refused rows of older batches of which a newer version came: restated by a snapshot, or valid under the same key."""
-        if self.batch.kind == "sweep":
+        if self.batch.kind != "load":
             return
         if self.contract.mode == "snapshot":
             newer = sql.SQL(

@@ -33,6 +33,7 @@ class Town:
     sectors: tuple[Sector, ...]
     suppression_threshold: int
     bounds: dict[str, float]
+    country_bounds: dict[str, float]
     local_projection: str
 
 
@@ -50,5 +51,6 @@ def load() -> Town:
         sectors=tuple(Sector(**sector) for sector in document["sectors"]),
         suppression_threshold=int(document["suppression_threshold"]),
         bounds=document["bounds"],
+        country_bounds=document["country_bounds"],
         local_projection=document["local_projection"],
     )

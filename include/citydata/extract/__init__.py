@@ -4,10 +4,11 @@ Fetching and parsing are apart because a batch is parsed twice in its life: whil
 archive when the landing table was lost. Both ways go through `parse`, so they cannot differ.
 """
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pyarrow as pa
 
@@ -54,8 +55,26 @@ class Fetch:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """What a source offers once: a content that is known already is not taken again.
+
+    `name` is how ledger and errors call it. `digest` gives a SHA-256 that changes when the content does; it is asked only
+    when name, size and time do not tell.
+    """
+
+    name: str
+    bytes: int
+    observed_at: datetime
+    digest: Callable[[], str]
+
+
+@dataclass(frozen=True)
 class Candidate:
-    """Something that can be fetched now as one batch."""
+    """Something that can be fetched now as one batch.
+
+    `kind` is load, sweep (the keys of all rows: the absent ones are closed) or deletions (keys that the source deleted).
+    Without `observed_at` the batch has the fetch's `server_time`. `part` are the values of the scope's columns that it covers.
+    """
 
     observed_at: datetime | None
     kind: str = "load"
@@ -63,10 +82,25 @@ class Candidate:
     watermark_from: str | None = None
     place: Any = None
     source: dict[str, Any] = field(default_factory=dict)
+    offer: Offer | None = None
+    part: list[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a dataset is read: its watermark, when all its keys were last read, and the window of a backfill."""
+
+    watermark: str | None = None
+    swept_at: datetime | None = None
+    window: tuple[datetime, datetime] | None = None
 
 
 class Connector(Protocol):
     """What a protocol module offers."""
+
+    def candidates(self, contract: Contract, position: Position) -> Iterator[Candidate]:
+        """What there is to fetch now, in the order of publishing. Raises SourceError when the source cannot say."""
+        ...
 
     def fetch(self, contract: Contract, candidate: Candidate) -> Fetch:
         """Open the source. Raises SourceError when it cannot be reached."""
@@ -78,11 +112,5 @@ class Connector(Protocol):
 
 
 def connector(contract: Contract) -> Connector:
-    """The connector that a contract names."""
-    if contract.platform.connector.type == "files":
-        from citydata.extract import files  # noqa: PLC0415 - a task loads only the protocol it speaks
-
-        return files
-    from citydata.extract import sql  # noqa: PLC0415
-
-    return sql
+    """The connector that a contract names: the module of its protocol. A task loads only the one that it speaks."""
+    return cast(Connector, importlib.import_module(f"{__name__}.{contract.platform.connector.type}"))

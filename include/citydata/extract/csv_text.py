@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from citydata.contract import Contract, FilesConnector
+from citydata.contract import Contract, TextFormat
 from citydata.extract import Block, ContentError, Refused
 from citydata.privacy import identity_code
 
@@ -23,14 +23,14 @@ BLOCK = 4 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> Iterator[Block]:
+def parse(
+    contract: Contract, options: TextFormat, chunks: Iterator[bytes], columns: list[str], first_row: int = 1
+) -> Iterator[Block]:
     """Yield blocks of string rows whose columns are named as in the contract.
 
     `columns` are the header fields the contract knows, by their source names. Raises ContentError for an empty file, a
     header that differs, or a line longer than the contract's `max_line_bytes`.
     """
-    options = contract.platform.connector
-    assert isinstance(options, FilesConnector)
     lines = _lines(options, chunks)
     first = next(lines, b"")
     if not first.strip():
@@ -39,7 +39,7 @@ def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> It
     header = _header(options, head)
     check_header(header, columns)
     parser = _Parser(contract, options, header)
-    start = 2  # the header is line 1; row numbers are line numbers of the file
+    start = first_row + 1  # after the header; row numbers are line numbers of the text
     for text in itertools.chain([rest], lines):
         if text:
             parsed, count = parser.block(text, start)
@@ -61,7 +61,7 @@ def check_header(found: list[str], expected: list[str]) -> None:
         raise ContentError(f"the columns are not the contract's ({'; '.join(parts)})")
 
 
-def _lines(options: FilesConnector, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _lines(options: TextFormat, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Cut the stream into blocks of whole lines (of whole records where values may hold newlines)."""
     quote = options.quote.encode()
     pending = bytearray()
@@ -80,7 +80,7 @@ def _lines(options: FilesConnector, chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield bytes(pending)
 
 
-def _refuse_endless(options: FilesConnector, length: int) -> None:
+def _refuse_endless(options: TextFormat, length: int) -> None:
     if length > options.max_line_bytes:
         raise ContentError(
             f"a line is longer than {options.max_line_bytes} bytes; the file is cut or not delimited text"
@@ -96,7 +96,7 @@ def _end_of_record(text: bytearray, quote: bytes) -> int:
     return int(ends[-1]) + 1 if len(ends) else 0
 
 
-def _header(options: FilesConnector, line: bytes) -> list[str]:
+def _header(options: TextFormat, line: bytes) -> list[str]:
     try:
         text = line.rstrip(b"\r").decode(options.encoding)
     except UnicodeDecodeError as error:
@@ -116,7 +116,7 @@ def _header(options: FilesConnector, line: bytes) -> list[str]:
 class _Parser:
     """Parses the blocks of one file."""
 
-    def __init__(self, contract: Contract, options: FilesConnector, header: list[str]) -> None:
+    def __init__(self, contract: Contract, options: TextFormat, header: list[str]) -> None:
         self.options = options
         self.header = header
         by_source = {column.source_name: column.name for column in contract.columns}

@@ -5,6 +5,7 @@ Complete is a file with a `.done` file beside it, one whose manifest (`<file>.ma
 Files are left where they are: what was taken stands in `ops.arrival`, what it said in the archive.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from typing import Any
 
 from citydata import settings
 from citydata.contract import Contract, FilesConnector
-from citydata.extract import Block, Candidate, ContentError, Fetch, SourceError, csv_text, json_text
+from citydata.extract import Block, Candidate, ContentError, Fetch, Offer, Position, SourceError, text_format
 from citydata.privacy import identity_code
 
 CHUNK = 1 << 20
@@ -69,18 +70,19 @@ def complete(contract: Contract) -> list[File]:
     return sorted(found, key=lambda file: (file.observed_at, file.path.name))
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
+def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def candidate(file: File, content_sha256: str) -> Candidate:
-    """The batch that a file would become."""
-    source = {"file": file.name, "bytes": file.bytes}
-    if file.manifest:
-        source["manifest"] = {key: file.manifest[key] for key in ("rows", "sha256") if key in file.manifest}
-    return Candidate(file.observed_at, content_sha256=content_sha256, place=file, source=source)
+def candidates(contract: Contract, position: Position) -> Iterator[Candidate]:
+    """The batches that the complete files would become."""
+    for file in complete(contract):
+        source: dict[str, Any] = {"file": file.name, "bytes": file.bytes}
+        if file.manifest:
+            source["manifest"] = {key: file.manifest[key] for key in ("rows", "sha256") if key in file.manifest}
+        offer = Offer(file.name, file.bytes, file.observed_at, functools.partial(_digest, file.path))
+        yield Candidate(file.observed_at, place=file, source=source, offer=offer)
 
 
 def fetch(contract: Contract, candidate: Candidate) -> Fetch:
@@ -109,8 +111,7 @@ def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> It
     options = contract.platform.connector
     assert isinstance(options, FilesConnector)
     plain = _gunzipped(chunks) if options.compression == "gzip" else chunks
-    parser = csv_text.parse if options.format == "csv" else json_text.parse
-    return parser(contract, plain, columns)
+    return text_format.parse(contract, options, plain, columns)
 
 
 def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -6,17 +6,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from citydata.contract import Contract, FilesConnector
+from citydata.contract import Contract, TextFormat
 from citydata.extract import Block, ContentError
 from citydata.extract.csv_text import check_header
 
 MAX_BYTES = 64 << 20  # a document is in memory whole
 
 
-def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> Iterator[Block]:
+def parse(
+    contract: Contract, options: TextFormat, chunks: Iterator[bytes], columns: list[str], first_row: int = 1
+) -> Iterator[Block]:
     """Yield one block with the records of the document. Raises ContentError when it is not the contract's JSON."""
-    options = contract.platform.connector
-    assert isinstance(options, FilesConnector)
     text = bytearray()
     for chunk in chunks:
         text += chunk
@@ -40,10 +40,10 @@ def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> It
         for column in contract.columns
         if column.source_name in columns
     }
-    yield Block(pa.RecordBatch.from_pydict(arrays), pa.array(range(1, len(rows) + 1), pa.int64()))
+    yield Block(pa.RecordBatch.from_pydict(arrays), pa.array(range(first_row, first_row + len(rows)), pa.int64()))
 
 
-def _records(options: FilesConnector, document: Any) -> Iterator[dict[str, str | None]]:
+def _records(options: TextFormat, document: Any) -> Iterator[dict[str, str | None]]:
     for records in options.records:
         found = document
         for step in records.path:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from citydata import settings
 from citydata.contract import Contract, SqlConnector
-from citydata.extract import Block, Candidate, ContentError, Fetch, SourceError
+from citydata.extract import Block, Candidate, ContentError, Fetch, Position, SourceError, streams
 
 # What each database calls a transaction in which a count and the rows that it counts agree.
 ISOLATION = {"postgresql": "REPEATABLE READ", "mssql": "SNAPSHOT", "oracle": "SERIALIZABLE"}
@@ -30,19 +30,21 @@ class Reading:
     keys_only: bool = False
 
 
-def candidate(contract: Contract, watermark: str | None, window: tuple[datetime, datetime] | None = None) -> Candidate:
-    """The next load: what changed since the watermark less the overlap, or in the window of a backfill."""
-    if window:
-        return Candidate(None, place=Reading(*window), source={"window": [moment.isoformat() for moment in window]})
+def candidates(contract: Contract, position: Position) -> Iterator[Candidate]:
+    """What changed since the watermark less the overlap, or in the window of a backfill; then all keys, when it is time."""
+    if position.window:
+        window = [moment.isoformat() for moment in position.window]
+        yield Candidate(None, place=Reading(*position.window), source={"window": window})
+        return
     since = None
-    if watermark and contract.watermark:
-        since = datetime.fromisoformat(watermark) - timedelta(minutes=contract.watermark.overlap_minutes)
-    return Candidate(None, place=Reading(since), watermark_from=since.isoformat() if since else None)
-
-
-def sweep(contract: Contract) -> Candidate:
-    """A reading of all keys, by which deleted rows are noticed."""
-    return Candidate(None, kind="sweep", place=Reading(keys_only=True))
+    if position.watermark and contract.watermark:
+        since = datetime.fromisoformat(position.watermark) - timedelta(minutes=contract.watermark.overlap_minutes)
+    yield Candidate(None, place=Reading(since), watermark_from=since.isoformat() if since else None)
+    sweep = contract.platform.keySweep
+    if sweep and (
+        position.swept_at is None or position.swept_at < datetime.now(UTC) - timedelta(hours=sweep.every_hours)
+    ):
+        yield Candidate(None, kind="sweep", place=Reading(keys_only=True))
 
 
 def columns(contract: Contract, *, keys_only: bool) -> list[str]:
@@ -176,37 +178,11 @@ def _text(value: Any) -> str | None:
     raise ContentError(f"the source sent a value of type {type(value).__name__}, which the contract cannot describe")
 
 
-class _Stream:
-    """The archive's bytes as a file that Arrow reads."""
-
-    closed = False
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._rest = chunks, b""
-
-    def read(self, size: int = -1) -> bytes:
-        while size < 0 or len(self._rest) < size:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            self._rest += chunk
-        taken, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-        return taken
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None: ...
-
-
 def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> Iterator[Block]:
     """Rows of an archived reading, named as in the contract."""
     by_source = {column.source_name: column.name for column in contract.columns}
     start = 1
-    stream = _Stream(chunks)
+    stream = streams.reader(chunks)
     try:
         with pa.ipc.open_stream(pa.PythonFile(stream, mode="r")) as reader:
             for batch in reader:

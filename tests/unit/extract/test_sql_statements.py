@@ -1,13 +1,13 @@
 """The statements of a reading compile for the databases that source systems have."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.dialects import mssql, oracle, postgresql
 
 from citydata import contract
-from citydata.extract import sql
+from citydata.extract import Position, sql
 
 SINCE, UNTIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
 READINGS = {
@@ -43,7 +43,15 @@ def test_statements_compile(dialect, reading: sql.Reading, dataset: str) -> None
 
 def test_the_next_reading_looks_back_over_the_overlap() -> None:
     entry = contract.load("hr.people")
-    assert sql.candidate(entry, None).place == sql.Reading()
-    assert sql.candidate(entry, "2026-03-01T01:00:00+00:00").place == sql.Reading(since=SINCE)
-    window = sql.candidate(entry, "2026-03-05T01:00:00+00:00", (SINCE, UNTIL))
-    assert window.place == sql.Reading(SINCE, UNTIL)
+
+    def readings(position: Position) -> list[sql.Reading]:
+        return [candidate.place for candidate in sql.candidates(entry, position)]
+
+    sweep = sql.Reading(keys_only=True)
+    assert readings(Position()) == [sql.Reading(), sweep]
+    assert readings(Position("2026-03-01T01:00:00+00:00", datetime.now(UTC))) == [sql.Reading(since=SINCE)]
+    assert readings(Position("2026-03-01T01:00:00+00:00", datetime.now(UTC) - timedelta(days=1))) == [
+        sql.Reading(since=SINCE),
+        sweep,
+    ]
+    assert readings(Position("2026-03-05T01:00:00+00:00", window=(SINCE, UNTIL))) == [sql.Reading(SINCE, UNTIL)]
