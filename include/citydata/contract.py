@@ -61,7 +61,8 @@ class TextFormat(Strict):
     records: list[JsonRecords] = []
     feature: str | None = None  # gml: local name of the element that is one row
     srs: str | None = Field(default=None, pattern=r"^EPSG:\d{4,5}$")  # of coordinates that come without one
-    xy: bool = False  # coordinates are easting, northing whatever the reference system says
+    # by_srs: two coordinates stand in the order that the name of their reference system means; some sources write another
+    axes: Literal["by_srs", "east_north", "north_east"] = "by_srs"
 
 
 class FilesConnector(TextFormat):

@@ -31,6 +31,8 @@ ROW_RULES = {
     "nul_byte": "A row holds no NUL byte.",
     "encoding": "A line is written in the contract's encoding.",
     "line_break": "A line ends with a line feed, with or without a carriage return.",
+    "several_values": "What stands for one value occurs once.",
+    "nested_elements": "What stands for a value holds a text and no further elements.",
 }
 REFUSED_FLUSH = 2_000  # refused rows in memory at a time
 
@@ -104,7 +106,7 @@ class Landing:
         rows = len(block.rows)
         self.extracted += rows + len(block.refused)
         arrays: dict[str, pa.Array] = {"_row": block.numbers}
-        broken: dict[str, pa.Array] = {}
+        broken = {f"{self.contract.dataset}.row.{rule}": mask for rule, mask in block.broken.items()}
         texts = {name: block.rows.column(name) for name in block.rows.schema.names}
         if not block.clean:
             self._masked(texts, broken)

@@ -36,13 +36,15 @@ class Refused:
 class Block:
     """Some rows of a batch: string columns named as in the contract, `numbers` their row numbers (int64).
 
-    `clean` says that no value of the block holds a NUL or looks like a personal identity code.
+    `clean` says that no value of the block holds a NUL or looks like a personal identity code. `broken` has, for a rule of
+    rows that the format knows, a mask of the rows that break it: unlike `refused`, these have columns, and so a key.
     """
 
     rows: pa.RecordBatch
     numbers: pa.Array
     refused: list[Refused] = field(default_factory=list)
     clean: bool = False
+    broken: dict[str, pa.Array] = field(default_factory=dict)
 
 
 @dataclass
