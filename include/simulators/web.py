@@ -197,6 +197,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 services,
+                interface="asgi3",
                 http=_Connection,
                 lifespan="off",
                 access_log=False,
