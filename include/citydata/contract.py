@@ -39,6 +39,7 @@ class NumberFormat(Strict):
 
     decimal: Literal[".", ","] = "."
     thousands: list[Literal[" ", "\u00a0", "\u202f", ".", ",", "'"]] = []
+    zeros: bool = False  # integers may have a fraction of zeros: 2026.0
 
 
 class JsonRecords(Strict):
@@ -49,6 +50,33 @@ class JsonRecords(Strict):
     constants: dict[str, str] = {}
 
 
+class Unpivot(Strict):
+    """Columns of delimited text that are values of one column: those whose title matches `titles`, a pattern with one group.
+
+    Each line becomes one row for each of them: the group is the value of the column `name`, the field that of `value`.
+    """
+
+    titles: str
+    name: str
+    value: str
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """The contract's columns that stand in no title."""
+        return self.name, self.value
+
+    @model_validator(mode="after")
+    def usable(self) -> "Unpivot":
+        """A pattern that compiles and says what to take from the title."""
+        try:
+            groups = re.compile(self.titles).groups
+        except re.error as error:
+            raise ValueError(f"`titles` is not a pattern: {error}") from None
+        if groups != 1:
+            raise ValueError("`titles` needs exactly one group, which is the value of the column `name`")
+        return self
+
+
 class TextFormat(Strict):
     """How a text of the source is read: delimited lines, a JSON document, or features with a geometry."""
 
@@ -57,6 +85,9 @@ class TextFormat(Strict):
     delimiter: str = ";"
     quote: Literal['"', "'", ""] = '"'
     newlines_in_values: bool = False
+    # unquoted: titles hold delimiters, so the first line must be the source names in the contract's order, to the letter
+    header: Literal["fields", "unquoted"] = "fields"
+    unpivot: Unpivot | None = None
     max_line_bytes: int = Field(default=1 << 20, gt=0, le=1 << 26)
     records: list[JsonRecords] = []
     feature: str | None = None  # gml: local name of the element that is one row
@@ -572,6 +603,8 @@ class _Reader:
         mentioned = [("scope", column) for column in platform.scope.columns]
         if platform.watermark:
             mentioned.append(("watermark", platform.watermark.column))
+        unpivot = getattr(platform.connector, "unpivot", None)
+        mentioned += [("unpivot", column) for column in unpivot.columns] if unpivot else []
         mentioned += [("suppressedBy", c.settings.suppressedBy) for c in contract.columns if c.settings.suppressedBy]
         for setting, column in mentioned:
             if column not in names:

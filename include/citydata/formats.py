@@ -154,9 +154,13 @@ INTEGERS = {"smallint": pa.int16(), "integer": pa.int32(), "bigint": pa.int64()}
 
 def _integer(column: Column) -> Callable[[pa.Array], Cast]:
     target = INTEGERS[column.pg_type]
+    zeros = rf"{re.escape(column.settings.number.decimal)}0+" if column.settings.number.zeros else ""
+    expression = rf"^-?\d{{1,19}}(?:{zeros})?$"
 
     def cast(texts: pa.Array) -> Cast:
-        texts, broken = _matched(texts, r"^-?\d{1,19}$")
+        texts, broken = _matched(texts, expression)
+        if zeros:
+            texts = pc.replace_substring_regex(texts, f"{zeros}$", "")
         values, wrong = _cast_each(texts, target)
         values, outside = _in_range(column, values)
         return Cast(values, _merged(_merged(broken, wrong), outside))

@@ -31,6 +31,7 @@ ROW_RULES = {
     "nul_byte": "A row holds no NUL byte.",
     "encoding": "A line is written in the contract's encoding.",
     "line_break": "A line ends with a line feed, with or without a carriage return.",
+    "feature": "A feature is an object with properties.",
     "several_values": "What stands for one value occurs once.",
     "nested_elements": "What stands for a value holds a text and no further elements.",
 }

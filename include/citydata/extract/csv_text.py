@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from citydata.contract import Contract, TextFormat
-from citydata.extract import Block, ContentError, Refused
+from citydata.contract import Contract, TextFormat, Unpivot
+from citydata.extract import Block, ContentError, Refused, document_kind
 from citydata.privacy import identity_code
 
 BLOCK = 4 << 20
@@ -29,22 +29,29 @@ def parse(
     """Yield blocks of string rows whose columns are named as in the contract.
 
     `columns` are the header fields the contract knows, by their source names. Raises ContentError for an empty file, a
-    header that differs, or a line longer than the contract's `max_line_bytes`.
+    header that differs, or a line longer than the contract's `max_line_bytes`. Where the contract says `unpivot`, a line
+    becomes a row for each column that is one, and a line that cannot be split is refused once.
     """
     lines = _lines(options, chunks)
     first = next(lines, b"")
     if not first.strip():
         raise ContentError("the file is empty: not even a header")
     head, _, rest = first.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
-    header = _header(options, head)
-    check_header(header, columns)
+    try:
+        header = _header(options, head, columns)
+        titles = _titles(options.unpivot, header) if options.unpivot else {}
+        spread = [c.source_name for c in contract.columns if options.unpivot and c.name in options.unpivot.columns]
+        check_header([name for name in header if name not in titles] + spread, columns)
+    except ContentError as error:
+        kind = document_kind.of_text(first)
+        raise (ContentError(f"{error}; the file is {kind}") if kind else error) from None
     parser = _Parser(contract, options, header)
     start = first_row + 1  # after the header; row numbers are line numbers of the text
     for text in itertools.chain([rest], lines):
         if text:
             parsed, count = parser.block(text, start)
             start += count
-            yield parsed
+            yield from parser.unpivoted(parsed, titles, options.unpivot) if options.unpivot else (parsed,)
 
 
 def check_header(found: list[str], expected: list[str]) -> None:
@@ -96,13 +103,30 @@ def _end_of_record(text: bytearray, quote: bytes) -> int:
     return int(ends[-1]) + 1 if len(ends) else 0
 
 
-def _header(options: TextFormat, line: bytes) -> list[str]:
+def _titles(unpivot: Unpivot, header: list[str]) -> dict[str, str]:
+    """The header's titles that are values, and which. Raises ContentError for none, and for one that occurs twice."""
+    found = [(title, match[1]) for title in header if (match := re.fullmatch(unpivot.titles, title))]
+    if not found:
+        raise ContentError(f"no column has a title like “{unpivot.titles}”")
+    if len({value for _, value in found}) < len(found):
+        raise ContentError(f"two columns have a title like “{unpivot.titles}” for the same value")
+    return dict(found)
+
+
+def _header(options: TextFormat, line: bytes, columns: list[str]) -> list[str]:
     try:
         text = line.rstrip(b"\r").decode(options.encoding)
     except UnicodeDecodeError as error:
         raise ContentError(f"the header is not {options.encoding} (byte {error.start + 1})") from None
     if "\0" in text:
         raise ContentError("the header holds a NUL byte")
+    if options.header == "unquoted":
+        if text != options.delimiter.join(columns):
+            raise ContentError(
+                "the header is not the contract's source names in their order, to the letter; when the source has"
+                " mended it, remove `header: unquoted` from the contract"
+            )
+        return columns
     reader = csv.reader(
         io.StringIO(text),
         delimiter=options.delimiter,
@@ -120,7 +144,8 @@ class _Parser:
         self.options = options
         self.header = header
         by_source = {column.source_name: column.name for column in contract.columns}
-        self.names = [by_source[name] for name in header]
+        # What the contract has no column for is a title to unpivot; the blank keeps it apart from names of columns.
+        self.names = [by_source.get(name, f" {name}") for name in header]
         self.delimiter = options.delimiter.encode()
         self.quote = options.quote.encode()
         self.grammar = self._grammar()
@@ -153,6 +178,18 @@ class _Parser:
         return Block(
             table, pa.array(numbers), sorted(refused, key=lambda row: row.row_number), not alike[0].as_py()
         ), count
+
+    def unpivoted(self, block: Block, titles: dict[str, str], unpivot: Unpivot) -> Iterator[Block]:
+        """A block for each of `titles`, in the header's order."""
+        fixed = {name: block.rows.column(name) for name in self.names if not name.startswith(" ")}
+        refused = block.refused
+        for title, value in titles.items():
+            column = {
+                unpivot.name: pa.array([value] * len(block.rows), pa.string()),
+                unpivot.value: block.rows.column(f" {title}"),
+            }
+            yield Block(pa.RecordBatch.from_pydict(fixed | column), block.numbers, refused, block.clean)
+            refused = []
 
     def _utf8(self, text: bytes) -> bytes:
         return text if self.options.encoding == "utf-8" else text.decode(self.options.encoding, "replace").encode()
