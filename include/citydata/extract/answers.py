@@ -48,6 +48,7 @@ def record(answer: "Answer") -> Iterator[bytes]:
         warc_headers_dict={"WARC-Date": answer.server_time.strftime("%Y-%m-%dT%H:%M:%SZ")},
     )
     http = head.to_bytes()
+    made.rec_headers.replace_header("Content-Type", "application/http; msgtype=response")
     made.rec_headers.replace_header("Content-Length", str(len(http) + answer.bytes))
     made.rec_headers.headers = [
         (name, value) for name, value in made.rec_headers.headers if not name.endswith("-Digest")
@@ -68,13 +69,16 @@ def read(chunks: Iterator[bytes]) -> Iterator[Archived]:
                 yield Archived(
                     entry.rec_headers.get_header("WARC-Target-URI"),
                     entry.http_headers.get_header("Content-Type") or "",
-                    _chunks(entry.content_stream()),
+                    _chunks(entry.content_stream(), int(entry.http_headers.get_header("Content-Length"))),
                 )
     except (ArchiveLoadFailed, EOFError) as error:
         raise ContentError("the archive of answers is not whole") from error
     stream.read()  # what follows must pass through the archive too
 
 
-def _chunks(body: IO[bytes]) -> Iterator[bytes]:
+def _chunks(body: IO[bytes], size: int) -> Iterator[bytes]:
     while chunk := body.read(CHUNK):
+        size -= len(chunk)
         yield chunk
+    if size:
+        raise ContentError("the archive of answers is not whole")

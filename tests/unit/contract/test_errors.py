@@ -1,5 +1,6 @@
 """A contract's error names file, line, key and what is allowed."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ REPOSITORY = sorted(settings.CONTRACTS.glob("*/*.yaml")) + sorted(
 )
 
 
+NAME = '          - {property: description_en, value: "name"}\n'
 MODE = "  - {property: mode, value: snapshot}\n"
 
 
@@ -69,6 +71,10 @@ def test_an_error_names_file_line_key_and_what_is_allowed(
         ('logicalTypeOptions: {format: "d.M.yyyy"}', "logicalTypeOptions: {}", "how the source writes the date"),
         ("schema:\n", "schema: []\nschema_was:\n", "exactly one table a contract"),
         ("status: active\n", "", "`status` is missing"),
+        (MODE, f"{MODE}  - {{property: deletes, value: tombstone}}\n", "a source that tells what was deleted"),
+        (MODE, f"{MODE}  - {{property: controller, value: {{name: T, until: 2022-12-31}}}}\n", "`until` needs `ground`"),
+        (NAME, f"{NAME}          - {{property: suppressedBy, value: nobody}}\n", "suppressedBy names the column “nobody”"),
+        (NAME, f"{NAME}          - {{property: suppressedBy, value: budget}}\n", "that must be a required boolean"),
         ("apiVersion: v3.1.0", "apiVersion: [v3.1.0", "not YAML"),
     ],
 )  # fmt: skip
@@ -77,6 +83,34 @@ def test_settings_that_do_not_go_together(tmp_path: Path, old: str, new: str, me
     with pytest.raises(contract.ContractError, match=r"cost_centres\.yaml:\d+: ") as error:
         contract.read(path)
     assert message in str(error.value)
+
+
+CONTROLLER = "{name: Town, until: 2022-12-31, ground: 616/2021%s}"
+AGREEMENT = ", agreement: {party: County, id: A-1, until: 2027-12-31}"
+
+
+@pytest.mark.parametrize(
+    ("controller", "personal", "day", "over"),
+    [
+        (CONTROLLER % "", True, date(2022, 12, 31), None),
+        (CONTROLLER % "", True, date(2023, 1, 1), "controller until 2022-12-31 (616/2021), and there is no agreement"),
+        (CONTROLLER % "", False, date(2023, 1, 1), None),
+        (CONTROLLER % AGREEMENT, True, date(2027, 12, 31), None),
+        (CONTROLLER % AGREEMENT, True, date(2028, 1, 1), "the agreement A-1 with County ended on 2027-12-31"),
+        ("{name: Town}", True, date(2099, 1, 1), None),
+    ],
+)
+def test_personal_data_is_read_by_its_controller_or_by_agreement(
+    tmp_path: Path, controller: str, personal: bool, day: date, over: str | None
+) -> None:
+    path, _ = broken(tmp_path, MODE, f"{MODE}  - {{property: controller, value: {controller}}}\n")
+    if personal:
+        text = path.read_text(encoding="utf-8")
+        personal_name = f"{NAME}          - {{property: personalData, value: name}}\n"
+        path.write_text(text.replace(NAME, personal_name), encoding="utf-8")
+    found = contract.read(path).controller_over(day)
+    assert (found is None) == (over is None)
+    assert over is None or over in str(found)
 
 
 @pytest.mark.parametrize("name", ["trial/Cost.yaml", "trial/a__b.yaml", "1trial/cost.yaml"])
