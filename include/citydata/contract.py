@@ -43,11 +43,16 @@ class NumberFormat(Strict):
 
 
 class JsonRecords(Strict):
-    """Where the records of a JSON document are: a path of keys, and constants that the path stands for."""
+    """Where the records of a JSON document are: a path of keys, and constants that the path stands for.
+
+    A column's source name may lead into objects, with dots: `title.fi`. `left_out` are fields that are known and not taken,
+    with what is below them; a field that is neither a column nor left out is a change of the source.
+    """
 
     path: list[str] = []
     value: str | None = None  # items are scalars; this is the field they become
     constants: dict[str, str] = {}
+    left_out: list[str] = []
 
 
 class Unpivot(Strict):
@@ -126,11 +131,97 @@ class HttpOptions(Strict):
     max_bytes: int = Field(default=1 << 30, gt=0)  # of one answer
 
 
+class RestValues(Strict):
+    """Values of a parameter that a catalogue entry names: a list at `each`, or the whole numbers from `first` to `last`.
+
+    All are paths of keys in the entry. Where the list is empty, the values are `otherwise`.
+    """
+
+    each: list[str] = []
+    otherwise: list[str] = []
+    first: list[str] = []
+    last: list[str] = []
+
+    @model_validator(mode="after")
+    def one_way(self) -> "RestValues":
+        """A list or a range."""
+        if bool(self.each) == bool(self.first) or bool(self.first) != bool(self.last):
+            raise ValueError("give `each`, or `first` and `last`")
+        return self
+
+
+class RestCatalogue(Strict):
+    """A list in which the source says what parts there are; all but `path` are paths of keys.
+
+    `key` leads to what names a part, `version` to what changes whenever the part does, `parameters` to the values of
+    further parameters of its request.
+    """
+
+    path: str
+    records: list[str] = []
+    key: list[str]
+    version: list[str]
+    parameters: dict[str, RestValues] = {}
+
+
+class RestParts(Strict):
+    """A dataset that is asked for part by part: `parameter` names the part, whose value is that of the scope's column."""
+
+    parameter: str
+    values: list[int | str] = Field(min_length=1)
+    catalogue: RestCatalogue | None = None
+
+    @model_validator(mode="after")
+    def distinct(self) -> "RestParts":
+        """Each part once."""
+        if len(set(self.values)) < len(self.values):
+            raise ValueError("`values` names a part twice")
+        return self
+
+
+class RestPaging(Strict):
+    """How the pages of an answer follow each other.
+
+    link: the next address is at `next`, a path of keys in the document, or without it in the header Link (RFC 8288).
+    page, offset: `parameter` counts the pages from `first`, or the rows before the page; the last page is empty, or all
+    rows that the answer declares have come.
+    """
+
+    type: Literal["link", "page", "offset"]
+    next: list[str] = []
+    parameter: str | None = None
+    first: int = 1
+    most_pages: int = Field(default=10_000, gt=0)
+
+    @model_validator(mode="after")
+    def complete(self) -> "RestPaging":
+        """Counting needs a parameter, following links none."""
+        if (self.type == "link") == (self.parameter is not None):
+            raise ValueError("`parameter` is for pages and offsets, which need it")
+        return self
+
+
 class RestConnector(TextFormat, HttpOptions):
-    """A REST service."""
+    """A service that is asked with GET: one request, one a part, or page by page.
+
+    `total` is the path of keys to the number of rows that an answer declares, `most_rows` how many the source ever puts
+    into one answer: a last page with so many is perhaps cut off.
+    """
 
     type: Literal["rest"]
     path: str
+    parameters: dict[str, str | list[str]] = {}
+    parts: RestParts | None = None
+    paging: RestPaging | None = None
+    total: list[str] = []
+    most_rows: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def countable(self) -> "RestConnector":
+        """Rows are counted in documents."""
+        if (self.paging or self.total or self.most_rows) and self.format not in ("json", "geojson"):
+            raise ValueError("paging, total and most_rows are for the formats json and geojson")
+        return self
 
 
 class FhirConnector(HttpOptions):
@@ -216,6 +307,9 @@ class PlatformSettings(Strict):
             raise ValueError("deletes key_sweep needs `keySweep: {every_hours: …}`")
         if self.keyless and self.mode != "snapshot":
             raise ValueError("keyless datasets are compared by content and must be snapshots")
+        parts = self.connector.parts if isinstance(self.connector, RestConnector) else None
+        if parts and (self.mode != "snapshot" or self.scope.type != "keys" or len(self.scope.columns) != 1):
+            raise ValueError("connector.parts is for snapshots whose scope is one key: {type: keys, columns: […]}")
         if self.deletes == "tombstone" and (self.mode != "increment" or self.connector.type != "fhir"):
             raise ValueError("deletes tombstone is for increments of a source that tells what was deleted: fhir")
         if self.controller and self.controller.until and not self.controller.ground:
@@ -610,6 +704,14 @@ class _Reader:
             if column not in names:
                 raise self.error(
                     ("customProperties",), f"{setting} names the column “{column}”; allowed: {', '.join(sorted(names))}"
+                )
+        if isinstance(platform.connector, RestConnector) and platform.connector.parts:
+            part = next(c for c in contract.columns if c.name == platform.scope.columns[0])
+            wanted = {"integer": int, "string": str}.get(part.type)
+            if any(type(value) is not wanted for value in platform.connector.parts.values):
+                raise self.error(
+                    ("customProperties",),
+                    f"connector.parts.values are of the type of the scope's column {part.name}, an integer or a string",
                 )
         if bool(contract.key) == platform.keyless:
             raise self.error(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from citydata.extract import Block, ContentError, document_kind
 from citydata.extract.csv_text import check_header
 
 MAX_BYTES = 64 << 20  # a document is in memory whole
+PLAIN_DIGITS = 40  # more than any column holds
 
 
 class Number(str):
@@ -22,7 +24,7 @@ def parse(
 ) -> Iterator[Block]:
     """Yield one block with the records of the document. Raises ContentError when it is not the contract's JSON."""
     whole = document(chunks)
-    rows = list(_records(options, whole))
+    rows = list(_records(options, whole, set(columns)))
     fields = {name for row in rows for name in row}
     check_fields(contract, whole, fields, columns, any_rows=bool(rows))
     arrays = {
@@ -45,7 +47,7 @@ def document(chunks: Iterator[bytes]) -> Any:
     try:
         found = json.loads(
             text.decode("utf-8-sig"),
-            parse_float=Number,
+            parse_float=_number,
             parse_int=Number,
             parse_constant=str,
             object_pairs_hook=_object,
@@ -67,6 +69,13 @@ def document(chunks: Iterator[bytes]) -> Any:
     except RecursionError:
         raise ContentError("the document is nested too deeply") from None
     return found
+
+
+def _number(text: str) -> Number:
+    """A number with a fraction; the form with an exponent, which some writers use from ten million on, becomes the plain one."""
+    if "e" in text.lower() and abs((number := Decimal(text)).adjusted()) < PLAIN_DIGITS:
+        return Number(format(number, "f"))
+    return Number(text)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -92,7 +101,7 @@ def otherwise(complaint: str, whole: Any) -> ContentError:
     return ContentError(f"{complaint}; the document is {kind}" if kind else complaint)
 
 
-def _records(options: TextFormat, whole: Any) -> Iterator[dict[str, str | None]]:
+def _records(options: TextFormat, whole: Any, columns: set[str]) -> Iterator[dict[str, str | None]]:
     for records in options.records:
         found = whole
         for step in records.path:
@@ -106,9 +115,27 @@ def _records(options: TextFormat, whole: Any) -> Iterator[dict[str, str | None]]
             if records.value:
                 yield {records.value: as_text(item), **records.constants}
             elif isinstance(item, dict):
-                yield {**{name: as_text(value) for name, value in item.items()}, **records.constants}
+                fields = _fields(item, columns, set(records.left_out))
+                yield {**{name: as_text(value) for name, value in fields}, **records.constants}
             else:
                 raise ContentError(f"“{'.'.join(records.path)}” holds something that is not a record")
+
+
+def _fields(
+    item: dict[str, Any], columns: set[str], left_out: set[str], above: str = "", known: bool = False
+) -> Iterator[tuple[str, Any]]:
+    """Fields of a record by the dotted names that the contract has for them; those that are `left_out` do not come."""
+    for name, value in item.items():
+        path = f"{above}{name}"
+        not_taken = known or path in left_out
+        if path not in columns and isinstance(value, dict) and _named_below(path, columns | left_out):
+            yield from _fields(value, columns, left_out, f"{path}.", not_taken)
+        elif path in columns or not not_taken:
+            yield path, value
+
+
+def _named_below(path: str, names: set[str]) -> bool:
+    return any(name.startswith(f"{path}.") for name in names)
 
 
 def as_text(value: Any) -> str | None:
