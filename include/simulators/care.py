@@ -240,8 +240,8 @@ class _Server:
     def _moment(self, moment: datetime) -> str:
         """A dateTime as systems write it: local or UTC, with milliseconds or without, seldom a day or a month only."""
         draw = self.rng.random()
-        if draw < 0.004 and moment.year < 2023:
-            return moment.astimezone(HELSINKI).strftime("%Y-%m" if draw < 0.001 else "%Y-%m-%d")
+        if draw < 0.006 and moment.year < 2023:
+            return moment.astimezone(HELSINKI).strftime("%Y-%m" if draw < 0.002 else "%Y-%m-%d")
         zone = HELSINKI if draw < 0.8 else UTC
         return instant(moment.astimezone(zone), milliseconds=draw > 0.7)
 

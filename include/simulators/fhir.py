@@ -392,11 +392,11 @@ class _Server:
             return self._page(request, kind, held, page)
         wanted = [one for one in held.values() if all(_fits(one, key, value) for key, value in given)]
         _sort(wanted, dict(given).get("_sort", "_id"))
-        if dict(given).get("_summary") == "count":
+        size = dict(given).get("_count", "50")
+        if dict(given).get("_summary") == "count" or size == "0":
             return _bundle(request, total=len(wanted), entries=None, links={})
-        size = int(dict(given).get("_count", 50))
-        if size < 1 or size > 1000:
-            raise Problem(400, "value", "_count is from 1 to 1000")
+        if not re.fullmatch(r"[1-9]\d{0,2}", size):
+            raise Problem(400, "value", "_count is a number below 1000")
         name = secrets.token_urlsafe(8)
         with self._lock:
             _remember(self._pages, name, [one["id"] for one in wanted])
