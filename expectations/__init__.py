@@ -8,8 +8,10 @@ from expectations.account_in_chart import ExpectColumnValuesToBeInChartOfAccount
 from expectations.business_id import ExpectColumnValuesToBeValidBusinessId
 from expectations.identity_code_flag import ExpectIdentityCodesToBeValid
 from expectations.known_in_dataset import ExpectColumnValuesToBeKnownInDataset
+from expectations.municipality_code import ExpectColumnValuesToBeMunicipalityCodes
 from expectations.newest_recent import ExpectNewestToBeRecent
 from expectations.one_value_per_group import ExpectOneValuePerGroup
+from expectations.postal_code import ExpectColumnValuesToBePostalCodes
 from expectations.pricing_code import ExpectColumnValuesToBePricingCodes
 from expectations.reference_number import ExpectColumnValuesToBeValidReferenceNumber
 from expectations.row_count import ExpectRowCountToBePlausible
@@ -19,6 +21,8 @@ from expectations.values_in_use import ExpectValuesInUseToBePresent
 __all__ = [
     "ExpectColumnValuesToBeInChartOfAccounts",
     "ExpectColumnValuesToBeKnownInDataset",
+    "ExpectColumnValuesToBeMunicipalityCodes",
+    "ExpectColumnValuesToBePostalCodes",
     "ExpectColumnValuesToBePricingCodes",
     "ExpectColumnValuesToBeValidBusinessId",
     "ExpectColumnValuesToBeValidReferenceNumber",
