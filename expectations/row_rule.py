@@ -72,8 +72,8 @@ class RowsBroken(TableMetricProvider):
 class ExpectRowsToSatisfy(BatchExpectation):
     """Expect every row (or the share `mostly`) for which the SQL condition `when` holds to satisfy `rule`, another one.
 
-    Both may use the columns of the row (`{batch}.column` inside a subquery), the tables
-    `current_<system>__<dataset>` of `meta.references`, and `:name` parameters.
+    Both may use the columns of the row (`{batch}.column` inside a subquery), the other rows of the batch
+    (`from {batch} as b`), the tables `current_<system>__<dataset>` of `meta.references`, and `:name` parameters.
     """
 
     rule: str

@@ -61,6 +61,8 @@ MOSTLY_FLOOR = 0.5
 
 # A list of values that does not fit into memory is searched from its start for every row.
 WORK_MEM = "256MB"
+# Rules that compare rows of the batch with each other name its table without the schema.
+SEARCH_PATH = "public,landing"
 
 WHOLE_TABLE = {"batch_id": None, "table": None, "row_condition": None, "condition_parser": None}
 UNCOUNTED = (ColumnPairMapExpectation, MulticolumnMapExpectation, QueryExpectation, UnexpectedRowsExpectation)
@@ -278,7 +280,9 @@ class Runner:
 
     def __init__(self) -> None:
         # Each query stands for itself: a lock kept until a commit would block landing the batch again.
-        self.connection = database.connect("loader", autocommit=True, options=f"-c work_mem={WORK_MEM}")
+        self.connection = database.connect(
+            "loader", autocommit=True, options=f"-c work_mem={WORK_MEM} -c search_path={SEARCH_PATH}"
+        )
         engine = sa.create_engine("postgresql+psycopg://", creator=lambda: self.connection, poolclass=StaticPool)
         self._engine = SqlAlchemyExecutionEngine(engine=engine, create_temp_table=False)
 
