@@ -47,5 +47,8 @@ class Town:
     recorded: dict[str, Path] = field(default_factory=dict)
 
 
+SERVICES = {"sotkanet": "/sotkanet/rest/1.1", "fhir": "/fhir", "wfs": "/wfs", "ogcapi": "/ogcapi"}
+"""Services that answer over HTTP, by the name of the connection that reads them, and their paths on the server."""
+
 TownNow = Callable[[], Town]
 """Asked at each request, so that a day can pass while a source runs."""

@@ -8,20 +8,23 @@ from typing import Annotated
 
 import typer
 
-from simulators import finance_files, hr_database, ledger, porvoo_layout
+from simulators import finance_files, hr_database, ledger, porvoo_layout, statistics_files
 
 app = typer.Typer(help="The source systems of a synthetic Porvoo.", no_args_is_help=True, add_completion=False)
+
+FILES = (finance_files, statistics_files)
 
 Seed = Annotated[int, typer.Option(help="Another seed is another town.")]
 Scale = Annotated[float, typer.Option(min=0.001, help="1 is about 1,500 employees and 12,000 invoice lines a year.")]
 Day = Annotated[int, typer.Option(min=0, help="The simulated day; 0 is the first.")]
 Dataset = Annotated[
-    list[str] | None, typer.Option(help=f"One of {', '.join(finance_files.DATASETS)}; all when not given.")
+    list[str] | None,
+    typer.Option(help=f"Of {', '.join(name for source in FILES for name in source.DATASETS)}; all when not given."),
 ]
 
 
 @app.command()
-def finance(
+def files(
     directory: Path,
     *,
     seed: Seed = 1,
@@ -31,14 +34,18 @@ def finance(
     faults: Annotated[bool, typer.Option(help="Break a few rows.")] = True,
     own_layout: Annotated[bool, typer.Option(help="The last closed year in the city's own published layout.")] = False,
 ) -> None:
-    """Drop the financial system's files of a day into DIRECTORY."""
+    """Drop the files of a day below DIRECTORY: those of the financial system and of the statistical office."""
     if own_layout:
         written = [porvoo_layout.write(directory, seed=seed, scale=scale)]
     else:
-        try:
-            written = finance_files.drop(directory, seed=seed, scale=scale, day=day, datasets=dataset, faults=faults)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
+        town = {"seed": seed, "scale": scale, "day": day, "faults": faults}
+        if unknown := set(dataset or ()) - {name for source in FILES for name in source.DATASETS}:
+            raise typer.BadParameter(f"no such dataset: {', '.join(sorted(unknown))}")
+        written = [
+            path
+            for source in FILES
+            for path in source.drop(directory, datasets=[n for n in source.DATASETS if n in (dataset or (n,))], **town)
+        ]
     for path in written:
         typer.echo(path)
 

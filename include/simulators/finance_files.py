@@ -17,7 +17,7 @@ from pathlib import Path
 from simulators import date_of, random_for, town
 from simulators.invoices import Books, Line, books_of, in_export_order
 
-DATASETS = ("purchase_invoices", "suppliers", "accounts", "organisation_units")
+DATASETS = ("finance.purchase_invoices", "finance.suppliers", "finance.accounts", "finance.organisation_units")
 INVOICE_HEADER = (
     "Kuntanumero",
     "Kunnan nimi",
@@ -150,15 +150,15 @@ def files(
     books = books_of(seed, scale, day)
     today = date_of(day)
     made: dict[str, bytes] = {}
-    if "purchase_invoices" in chosen:
+    if "finance.purchase_invoices" in chosen:
         for year in sorted(books.changed_years):
-            made[f"ostolaskut-{year}_{today}.csv"] = _invoices(books, seed, year, faults)
-    if "suppliers" in chosen:
-        made[f"toimittajat_{today}.csv"] = _suppliers(books, seed, faults)
-    if "accounts" in chosen:
-        made[f"tilit_{today}.csv"] = _accounts(books)
-    if "organisation_units" in chosen:
-        made[f"organisaatio_{today}.json"] = _organisation(books)
+            made[f"finance/ostolaskut-{year}_{today}.csv"] = _invoices(books, seed, year, faults)
+    if "finance.suppliers" in chosen:
+        made[f"finance/toimittajat_{today}.csv"] = _suppliers(books, seed, faults)
+    if "finance.accounts" in chosen:
+        made[f"finance/tilit_{today}.csv"] = _accounts(books)
+    if "finance.organisation_units" in chosen:
+        made[f"finance/organisaatio_{today}.json"] = _organisation(books)
     return made
 
 

@@ -10,7 +10,7 @@ from airflow.sdk import Asset, Connection, get_current_context, task
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from citydata import contract, schedule
-from citydata.contract import SqlConnector
+from citydata.contract import HttpOptions, SqlConnector
 from orchestration import alerts
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def _changes(dataset: str, run_id: str, batch_ids: list[int]) -> list[tuple[int,
 def _provide_address(dataset: str) -> None:
     """Put the source's address where the step looks for it, from the Airflow connection of its name when it is not there."""
     connector = contract.load(dataset).platform.connector
-    if not isinstance(connector, SqlConnector):
+    if not isinstance(connector, SqlConnector | HttpOptions):
         return
     variable = f"CITYDATA_SOURCE_{connector.connection.upper()}"
     if not os.environ.get(variable):

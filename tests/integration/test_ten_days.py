@@ -107,7 +107,7 @@ def hr_source(platform: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch)
 
 def one_day(day: int, cluster: Cluster) -> None:
     """What the sources do on a day, and the platform after them."""
-    finance_files.drop(settings.drop_directory() / "finance", seed=SEED, scale=SCALE, day=day)
+    finance_files.drop(settings.drop_directory(), seed=SEED, scale=SCALE, day=day)
     hr_database.advance(cluster.url(), seed=SEED, scale=SCALE, day=day)
     with database.connect_admin() as connection:  # the keys were swept the day before
         connection.execute("UPDATE ops.batch SET observed_at = observed_at - interval '1 day' WHERE kind = 'sweep'")

@@ -3,7 +3,7 @@
     inputs:
       finance.suppliers: {file: "${CITYDATA_REAL_DATA:-../shared/data}/finance/suppliers.csv"}
 
-Paths are relative to the current directory. `${NAME:-default}` is replaced as a shell would.
+For a dataset of a service that answers over HTTP the file is a recorded answer, which the synthetic service gives. Paths are relative to the current directory. `${NAME:-default}` is replaced as a shell would.
 """
 
 import filecmp
@@ -16,7 +16,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from citydata import contract
-from citydata.contract import FilesConnector
+from citydata.contract import FilesConnector, HttpOptions
+from simulators import SERVICES
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -57,14 +58,19 @@ def read(manifest: Path) -> dict[str, Path]:
     return {dataset: _file(manifest, dataset, entry.file) for dataset, entry in parsed.inputs.items()}
 
 
+def from_files(dataset: str) -> bool:
+    """Whether the dataset's source drops files."""
+    return isinstance(contract.load(dataset).platform.connector, FilesConnector)
+
+
 def _file(manifest: Path, dataset: str, written: str) -> Path:
     contracts = contract.load_all()
-    from_files = sorted(
-        name for name, entry in contracts.items() if isinstance(entry.platform.connector, FilesConnector)
-    )
-    if dataset not in from_files:
-        reason = "does not come from files" if dataset in contracts else "is not a dataset of any contract"
-        raise InputError(f"{manifest}: {dataset} {reason}; possible are {', '.join(from_files)}")
+    possible = sorted(name for name, entry in contracts.items() if _takes_file(entry))
+    if dataset not in possible:
+        reason = "is not a dataset of any contract"
+        if dataset in contracts:
+            reason = "comes from neither files nor a synthetic service"
+        raise InputError(f"{manifest}: {dataset} {reason}; possible are {', '.join(possible)}")
 
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match["name"]) or match["default"]
@@ -76,6 +82,13 @@ def _file(manifest: Path, dataset: str, written: str) -> Path:
     if not path.is_file():
         raise InputError(f"{manifest}: {dataset}: there is no file {path}")
     return path
+
+
+def _takes_file(entry: contract.Contract) -> bool:
+    connector = entry.platform.connector
+    if isinstance(connector, HttpOptions):
+        return connector.connection in SERVICES
+    return isinstance(connector, FilesConnector)
 
 
 def drop(dataset: str, file: Path, directory: Path) -> bool:

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from citydata.service import state
 from citydata.service.airflow import Airflow
 from citydata.service.postgres import PREFERRED_PORT, Cluster
+from citydata.service.sources import Sources
 from citydata.settings import ROOT
+from simulators import SERVICES
 
 WAREHOUSE = "citydata"
 
@@ -34,6 +36,11 @@ class Installation:
         """Whether the warehouse is on a server of somebody else's."""
         self.simulates_hr = not os.environ.get("CITYDATA_SOURCE_HR")
         """Whether the HR system is the synthetic one."""
+        self.simulated_services = {
+            name: path for name, path in SERVICES.items() if not os.environ.get(f"CITYDATA_SOURCE_{name.upper()}")
+        }
+        """Connections of services that are the synthetic ones, and their paths."""
+        self.sources = Sources(self.home)
         self.cluster = Cluster(
             self.home / "postgres", port=int(os.environ.get("CITYDATA_POSTGRES_PORT") or PREFERRED_PORT)
         )
@@ -50,6 +57,8 @@ class Installation:
         state.enter(self.home)
         if self.cluster.is_running():
             self._addresses()
+        if self.sources.is_running():
+            self._service_addresses()
 
     def make(self) -> None:
         """Make the state directory and its secrets, what is missing of them, and enter it."""
@@ -82,6 +91,16 @@ class Installation:
                 f"postgresql://{login}@127.0.0.1:{self.cluster.port}/{hr_database.DATABASE}"
             )
 
+    def start_sources(self) -> None:
+        """Start the synthetic services that are needed and do not run, and take note of their addresses."""
+        if self.simulated_services:
+            self.sources.start()
+            self._service_addresses()
+
+    def _service_addresses(self) -> None:
+        for name, path in self.simulated_services.items():
+            os.environ[f"CITYDATA_SOURCE_{name.upper()}"] = self.sources.address + path
+
     @property
     def airflow(self) -> Airflow:
         """Airflow of the installation; its metadata is on the server that the warehouse is on."""
@@ -90,6 +109,8 @@ class Installation:
     def stop(self) -> list[str]:
         """Stop everything that was started; return the names of what ran."""
         stopped = self.airflow.stop()
+        if self.sources.stop():
+            stopped.append(self.sources.name)
         if self.cluster.is_running():
             stopped.append("postgresql")
         self.cluster.stop()

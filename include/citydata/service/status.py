@@ -46,6 +46,8 @@ def status(installation: Installation, *, batches: int = 10) -> Status:
     if not installation.exists:
         return Status({"installation": False})
     services = {"postgresql": installation.cluster.is_running()} if installation.needs_cluster else {}
+    if installation.simulated_services:
+        services[installation.sources.name] = installation.sources.is_running()
     services |= installation.airflow.running()
     result = Status(services)
     if services.get("airflow-api-server"):

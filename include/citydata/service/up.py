@@ -91,6 +91,10 @@ def up(
         news = simulate(installation, town, given)
         for text in news:
             report(f"  {text}")
+        if installation.simulated_services and not installation.sources.is_running():
+            report("starting the synthetic services")
+            started.append(installation.sources.stop)
+        installation.start_sources()
         if not installation.airflow.is_running():
             started.append(installation.airflow.stop)
         api = installation.airflow.start(report)
@@ -98,21 +102,25 @@ def up(
 
 
 def simulate(installation: Installation, town: Town, given: Mapping[str, Path]) -> list[str]:
-    """Bring the source systems to the town's day and drop the `given` files; return what was new, in words."""
+    """Bring the source systems to the town's day and give them the `given` files; return what was new, in words."""
     drop = settings.drop_directory()
     simulation = Simulation(installation.home)
-    replaced = {*town.replaced, *given}
-    finance = [name for name in contract.load_all() if name.startswith("finance.") and name not in replaced]
+    from_files = [name for name in contract.load_all() if inputs.from_files(name)]
+    answers = {name: simulation.keep(name, path) for name, path in given.items() if name not in from_files}
+    recorded = town.recorded | {name: path for name, path in answers.items() if path}
+    replaced = {*town.replaced, *(name for name in given if name in from_files)}
     hr = None
     if installation.simulates_hr:
         hr = (installation.cluster.url(), settings.required("CITYDATA_SOURCE_HR_PASSWORD", "the HR reader's password"))
     news = simulation.bring(
-        replace(town, replaced=tuple(sorted(replaced))),
+        replace(town, replaced=tuple(sorted(replaced)), recorded=recorded),
         drop=drop,
-        finance=[name.partition(".")[2] for name in finance],
+        files=[name for name in from_files if name not in replaced],
         hr=hr,
     )
-    return news + [f"file {path.name} for {name}" for name, path in given.items() if inputs.drop(name, path, drop)]
+    news += [f"answer {Path(path).name}" for path in answers.values() if path]
+    files = {name: path for name, path in given.items() if name in from_files}
+    return news + [f"file {path.name} for {name}" for name, path in files.items() if inputs.drop(name, path, drop)]
 
 
 def step(installation: Installation, *, report: Callable[[str], None], watch: Watch) -> Outcome:

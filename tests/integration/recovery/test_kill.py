@@ -97,7 +97,7 @@ class Town:
 
     def arrive(self, day: int) -> None:
         """What the source systems do on a day; the keys were swept the day before."""
-        finance_files.drop(settings.drop_directory() / "finance", seed=SEED, scale=SCALE, day=day)
+        finance_files.drop(settings.drop_directory(), seed=SEED, scale=SCALE, day=day)
         if day == 0:
             url = hr_database.create(
                 self.cluster.url(), password=secrets.token_hex(12), seed=SEED, scale=SCALE, day=day

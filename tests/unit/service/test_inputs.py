@@ -36,7 +36,7 @@ def test_variables_and_their_defaults_are_replaced(
     ("text", "message"),
     [
         ("inputs: {finance.acounts: {file: x}}", "finance.acounts is not a dataset.*finance.accounts"),
-        ("inputs: {hr.people: {file: x}}", "hr.people does not come from files"),
+        ("inputs: {hr.people: {file: x}}", "hr.people comes from neither files nor a synthetic service"),
         ("inputs: {finance.accounts: {file: '${UNSET_AND_NO_DEFAULT}/x'}}", "UNSET_AND_NO_DEFAULT.*not set"),
         ("inputs: {finance.accounts: {path: x}}", r"inputs\.finance\.accounts\.\w+.*allowed is"),
         ("datasets: {}", "allowed is"),

@@ -11,8 +11,8 @@ from citydata.service.simulation import Simulation, Town
 SMALL = Town(scale=0.02)
 
 
-def _bring(home: Path, town: Town, finance: tuple[str, ...] = ("accounts", "suppliers")) -> list[str]:
-    return Simulation(home).bring(town, drop=home / "drop", finance=finance, hr=None)
+def _bring(home: Path, town: Town, files: tuple[str, ...] = ("finance.accounts", "finance.suppliers")) -> list[str]:
+    return Simulation(home).bring(town, drop=home / "drop", files=files, hr=None)
 
 
 def test_the_same_day_again_is_no_news(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_skipped_days_are_brought_too(tmp_path: Path) -> None:
 
 
 def test_only_the_asked_datasets_get_files(tmp_path: Path) -> None:
-    _bring(tmp_path, replace(SMALL, replaced=("finance.suppliers",)), finance=("accounts",))
+    _bring(tmp_path, replace(SMALL, replaced=("finance.suppliers",)), files=("finance.accounts",))
     assert {path.name.partition("_")[0] for path in (tmp_path / "drop" / "finance").glob("*.csv")} == {"tilit"}
     assert Simulation(tmp_path).choose(None).replaced == ("finance.suppliers",)
 
