@@ -225,10 +225,23 @@ class RestConnector(TextFormat, HttpOptions):
 
 
 class FhirConnector(HttpOptions):
-    """Resources of one type from a FHIR R4 server's bulk export (https://hl7.org/fhir/uv/bulkdata/)."""
+    """Resources of one type from a FHIR R4 server's bulk export (https://hl7.org/fhir/uv/bulkdata/).
+
+    Columns' source names are paths in the resource (`citydata.extract.fhir_path`). `export` is the operation below the
+    server's address. With a `client_id` the server is asked for tokens (SMART Backend Services), signed by the private key
+    `CITYDATA_SOURCE_<CONNECTION>_KEY`, whose public half the server knows, as `key_id` if it knows several. Resources are
+    lines of any length: a longer one than `max_line_bytes` is refused.
+    """
 
     type: Literal["fhir"]
-    resource: str
+    resource: str = Field(pattern="^[A-Z][A-Za-z]+$")
+    export: str = Field(default="$export", pattern=r"^((Patient|Group/[A-Za-z0-9.-]{1,64})/)?\$export$")
+    client_id: str | None = None
+    key_id: str | None = None
+    partial_manifests: bool = False  # the server may give out files before the export is complete
+    poll_seconds: float = Field(default=10, gt=0)  # between questions whether it is ready, when the server does not say
+    deadline_minutes: float = Field(default=120, gt=0)
+    max_line_bytes: int = Field(default=1 << 22, gt=0, le=1 << 26)
 
 
 class OgcConnector(HttpOptions):
@@ -346,10 +359,12 @@ class ColumnSettings(Strict):
     suppressedBy: str | None = None
     personalData: (
         Literal[
-            "identity_code", "pseudonym", "name", "birth", "contact", "free_text", "employment", "health", "protection"
+            "identity_code", "pseudonym", "name", "birth", "contact", "free_text", "employment", "protection",
+            "care",  # that somebody was a patient or client, when and where
+            "health",  # why
         ]
         | None
-    ) = None
+    ) = None  # fmt: skip
     volatile: bool = False
 
 
@@ -713,6 +728,8 @@ class _Reader:
                     ("customProperties",),
                     f"connector.parts.values are of the type of the scope's column {part.name}, an integer or a string",
                 )
+        if isinstance(platform.connector, FhirConnector):
+            self.check_paths(contract)
         if bool(contract.key) == platform.keyless:
             raise self.error(
                 ("schema", 0), "either mark the key columns with primaryKey: true or set keyless: true, not both"
@@ -728,6 +745,24 @@ class _Reader:
             raise self.error(("schema", 0), "a keyless dataset is compared by content and cannot have volatile columns")
         if len(names) != len(contract.columns):
             raise self.error(("schema", 0, "properties"), "a column name occurs twice")
+
+    def check_paths(self, contract: Contract) -> None:
+        """Columns of a FHIR dataset lead into the resource, and deletions, which tell ids only, can find its rows."""
+        from citydata.extract import fhir_path  # noqa: PLC0415 - the package of connectors reads contracts itself
+
+        for index, column in enumerate(contract.columns):
+            at = ("schema", 0, "properties", index, "physicalName")
+            try:
+                kind = fhir_path.compiled(column.source_name, "UTC").kind
+            except fhir_path.PathError as error:
+                raise self.error(at, f"column {column.name}: {error}") from None
+            if kind not in ("any", column.type):
+                raise self.error(
+                    at, f"column {column.name}: “{column.source_name}” gives a value of logicalType {kind}"
+                )
+        keys = [column.source_name for column in contract.columns if column.key]
+        if keys != ["id"] or len(contract.columns) == 1:
+            raise self.error(("schema", 0), "a FHIR dataset has one key, whose physicalName is id, and other columns")
 
     def model(self, model: type[BaseModel], owner: dict[str, Any], at: tuple[str | int, ...]) -> Any:
         """Check the `customProperties` of `owner` with `model`; `fi.x` keys are gathered under `fi`."""

@@ -34,6 +34,12 @@ ROW_RULES = {
     "feature": "A feature is an object with properties.",
     "several_values": "What stands for one value occurs once.",
     "nested_elements": "What stands for a value holds a text and no further elements.",
+    "json": "A line is one JSON object in UTF-8 that has each name once.",
+    "line_length": "A line is not longer than the contract says.",
+    "resource_type": "A line is a resource of the contract's type.",
+    "resource_id": "A resource has an id of up to 64 letters, digits, hyphens and points.",
+    "reference": "A reference names one resource by its id.",
+    "deletion": "A deletion is a DELETE of one resource by its id.",
 }
 REFUSED_FLUSH = 2_000  # refused rows in memory at a time
 

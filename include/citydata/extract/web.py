@@ -118,7 +118,7 @@ class Session:
         where: str,
         params: Parameters | None = None,
         *,
-        data: Mapping[str, str] | None = None,
+        data: Callable[[], Mapping[str, str]] | None = None,
         accept: str | None = None,
         headers: Mapping[str, str] | None = None,
         check: Callable[[Answer], None] | None = None,
@@ -126,6 +126,7 @@ class Session:
     ) -> Answer:
         """Send a request until its answer is whole and `check`, which raises Unfit, lets it pass.
 
+        `data` gives the fields of a form, anew for each attempt: what is signed for one request is refused in another.
         Raises SourceError, naming path and status but no value of a parameter, when the source refuses or goes on failing.
         """
         url = where if "://" in where else f"{self.base}/{where.lstrip('/')}" if where else self.base
@@ -133,7 +134,7 @@ class Session:
         wanted = {"Accept": accept} if accept else {}
 
         def attempt() -> Answer:
-            answer = self._once(method, url, params, data, {**wanted, **(headers or {})}, statuses)
+            answer = self._once(method, url, params, data and data(), {**wanted, **(headers or {})}, statuses)
             if check:
                 try:
                     check(answer)
@@ -202,7 +203,7 @@ class Session:
     def _refuse(self, response: requests.Response) -> None:
         status = f"{response.status_code} {response.reason}"
         if response.status_code in AGAIN:
-            pause = _retry_after(response.headers.get("Retry-After"))
+            pause = retry_after(response.headers.get("Retry-After"))
             if pause is not None and pause > LONGEST_PAUSE:
                 pace.postpone(self.options.connection, pause)
                 raise SourceError(f"“{self.options.connection}” answers {status} and asks to wait {pause:.0f} s")
@@ -217,7 +218,7 @@ class Session:
         raise SourceError(f"“{self.options.connection}” answers {status} for {path}: {advice}")
 
 
-def _retry_after(value: str | None) -> float | None:
+def retry_after(value: str | None) -> float | None:
     """Seconds of a Retry-After header, which gives seconds or a date; None when it gives neither."""
     if not value:
         return None
