@@ -43,3 +43,13 @@ def century_sign(birth: date, rng: random.Random) -> str:
     """Mostly the old sign of the century, now and then one of the reform."""
     signs = CENTURY_SIGNS[birth.year // 100]
     return signs[0] if rng.random() < 0.94 else rng.choice(signs[1:])
+
+
+def permanent_building_id(number: int) -> str:
+    """The VTJ-PRT of a nine-digit number: the number and its check character, modulo 31 like that of an identity code."""
+    return f"{number:09d}{IDENTITY_CODE_CHARACTERS[number % 31]}"
+
+
+def property_id(municipality: int, area: int, group: int, unit: int) -> str:
+    """A property's id (kiinteistötunnus) as registers keep it: 14 digits without hyphens."""
+    return f"{municipality:03d}{area:03d}{group:04d}{unit:04d}"
