@@ -3,7 +3,8 @@
     inputs:
       finance.suppliers: {file: "${CITYDATA_REAL_DATA:-../shared/data}/finance/suppliers.csv"}
 
-For a dataset of a service that answers over HTTP the file is a recorded answer, which the synthetic service gives. Paths are relative to the current directory. `${NAME:-default}` is replaced as a shell would.
+For a dataset of a service that answers over HTTP the file is a recorded answer, which the synthetic service gives.
+Paths are relative to the current directory. `${NAME:-default}` is replaced as a shell would.
 """
 
 import filecmp
