@@ -27,6 +27,7 @@ class Town:
     name_fi: str
     name_sv: str
     municipality_code: str
+    peer_municipalities: tuple[str, ...]
     business_id: str
     languages: tuple[str, ...]
     time_zone: str
@@ -45,6 +46,7 @@ def load() -> Town:
         name_fi=document["name_fi"],
         name_sv=document["name_sv"],
         municipality_code=str(document["municipality_code"]),
+        peer_municipalities=tuple(map(str, document["peer_municipalities"])),
         business_id=document["business_id"],
         languages=tuple(document["languages"]),
         time_zone=document["time_zone"],

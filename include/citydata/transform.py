@@ -166,6 +166,8 @@ def variables() -> dict[str, Any]:
     return {
         "suppression_threshold": here.suppression_threshold,
         "time_zone": here.time_zone,
+        "municipality_code": here.municipality_code,
+        "peer_municipalities": list(here.peer_municipalities),
         "sectors": [
             {
                 "code": s.code,
