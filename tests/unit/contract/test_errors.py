@@ -15,6 +15,11 @@ REPOSITORY = sorted(settings.CONTRACTS.glob("*/*.yaml")) + sorted(
 
 NAME = '          - {property: description_en, value: "name"}\n'
 MODE = "  - {property: mode, value: snapshot}\n"
+KEYLESS_INCREMENT = (
+    "  - {property: mode, value: increment}\n"
+    "  - {property: watermark, value: {column: valid_from}}\n"
+    "  - {property: keyless, value: true}\n"
+)
 
 
 def broken(directory: Path, old: str, new: str, *, name: str = "trial/cost_centres.yaml") -> tuple[Path, int]:
@@ -70,6 +75,12 @@ def test_an_error_names_file_line_key_and_what_is_allowed(
         (MODE, f"{MODE}  - {{property: scope, value: {{type: keys, columns: [town]}}}}\n", "the column “town”; allowed: budget"),
         ('logicalTypeOptions: {format: "d.M.yyyy"}', "logicalTypeOptions: {}", "how the source writes the date"),
         ("schema:\n", "schema: []\nschema_was:\n", "exactly one table a contract"),
+        ("schema:\n", "schema:\n  - {name: other, properties: []}\n", "exactly one table a contract"),
+        ("name: budget", "name: name", "a column name occurs twice"),
+        ('name: "Kustannuspaikat"', 'name: ""', "`name` is empty"),
+        (MODE, f"{MODE}  - {{property: deletes, value: key_sweep}}\n", "deletes key_sweep needs `keySweep"),
+        (MODE, KEYLESS_INCREMENT, "keyless datasets are compared by content and must be snapshots"),
+        ('value: "0 5 * * *"', 'value: "0 5 * * * 30"', "is not a cron expression; five fields"),
         ("status: active\n", "", "`status` is missing"),
         (MODE, f"{MODE}  - {{property: deletes, value: tombstone}}\n", "a source that tells what was deleted"),
         (MODE, f"{MODE}  - {{property: controller, value: {{name: T, until: 2022-12-31}}}}\n", "`until` needs `ground`"),
@@ -111,6 +122,29 @@ def test_personal_data_is_read_by_its_controller_or_by_agreement(
     found = contract.read(path).controller_over(day)
     assert (found is None) == (over is None)
     assert over is None or over in str(found)
+
+
+def test_a_keyless_dataset_has_no_volatile_columns(tmp_path: Path) -> None:
+    path, _ = broken(tmp_path, "        primaryKey: true\n", "")
+    text = path.read_text(encoding="utf-8").replace(MODE, f"{MODE}  - {{property: keyless, value: true}}\n")
+    path.write_text(text, encoding="utf-8")
+    assert contract.read(path).key == []
+    path.write_text(text.replace(NAME, f"{NAME}          - {{property: volatile, value: true}}\n"), encoding="utf-8")
+    with pytest.raises(contract.ContractError, match="compared by content and cannot have volatile columns"):
+        contract.read(path)
+
+
+def test_a_key_column_is_required_whether_or_not_the_contract_says_so(tmp_path: Path) -> None:
+    path, _ = broken(
+        tmp_path, "        primaryKeyPosition: 1\n        required: true\n", "        primaryKeyPosition: 1\n"
+    )
+    [key] = [column for column in contract.read(path).columns if column.key]
+    assert (key.name, key.required) == ("code", True)
+
+
+def test_a_promise_in_days_is_as_many_hours(tmp_path: Path) -> None:
+    path, _ = broken(tmp_path, "value: 30, unit: h", "value: 2, unit: d")
+    assert contract.read(path).sla_hours == 48
 
 
 @pytest.mark.parametrize("name", ["trial/Cost.yaml", "trial/a__b.yaml", "1trial/cost.yaml"])

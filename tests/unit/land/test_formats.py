@@ -47,6 +47,7 @@ def reader(one: Column) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         done = cast(pa.array(["", text, None], pa.string()))
         assert not any(mask[2].as_py() for mask in done.broken.values()), "a missing value breaks no format"
+        assert done.values[2].as_py() is None, "a missing value stays missing"
         broken = [rule for rule, mask in done.broken.items() if mask[1].as_py()]
         if broken:
             assert done.values[1].as_py() is None
