@@ -245,11 +245,39 @@ class FhirConnector(HttpOptions):
 
 
 class OgcConnector(HttpOptions):
-    """Features of one type from a WFS or an OGC API Features server."""
+    """Features of one type from a WFS, or of one collection from an OGC API Features server.
+
+    `type_name` is the WFS type with its prefix or the collection's id; `feature` the element's local name where it is not
+    that of the type. `page_size` reads a WFS page by page in the order of `sort_by`; without it everything is asked for at once.
+    `srs` is the reference system that is asked for, `axes` the order of two coordinates where a source breaks the rule.
+    `filter` is CQL, which the server must understand.
+    """
 
     type: Literal["ogc"]
     protocol: Literal["wfs", "features"]
+    version: Literal["1.0.0", "1.1.0", "2.0.0"] = "2.0.0"
     type_name: str
+    feature: str | None = None
+    page_size: int | None = Field(default=None, gt=0, le=50_000)
+    sort_by: str | None = None
+    srs: str | None = Field(default=None, pattern=r"^EPSG:\d{4,5}$")
+    axes: Literal["by_srs", "east_north", "north_east"] = "by_srs"
+    filter: str | None = None
+    max_feature_bytes: int = Field(default=1 << 20, gt=0, le=1 << 26)
+
+    @model_validator(mode="after")
+    def answerable(self) -> "OgcConnector":
+        """Pages that do not overlap, and coordinates of which it is known which is which."""
+        if self.protocol == "wfs" and self.page_size and not self.sort_by:
+            raise ValueError("page_size needs `sort_by`, a unique field: the order of a WFS may change from page to page")
+        if self.protocol == "wfs" and self.page_size and self.version == "1.0.0":
+            raise ValueError("version 1.0.0 has no pages: leave page_size out")
+        if self.protocol == "features" and (self.srs not in (None, "EPSG:3067") or self.axes != "by_srs" or self.sort_by):
+            raise ValueError(
+                "ask an OGC API for EPSG:3067 or longitude and latitude (no srs): of other systems servers disagree which"
+                " coordinate comes first; axes and sort_by are for a WFS"
+            )
+        return self
 
 
 class Scope(Strict):

@@ -28,13 +28,17 @@ NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 LONGEST_REPORT = 300
 
 
+class NotWhole(ContentError):
+    """A document that may be whole and right when it is asked for again: broken off, an error's page, an exception report."""
+
+
 def parse(
     contract: Contract, options: TextFormat, chunks: Iterator[bytes], columns: list[str], first_row: int = 1
 ) -> Iterator[Block]:
     """Yield blocks of string rows whose columns are named as in the contract, one row a feature.
 
-    `columns` are the paths that are read. Raises ContentError for what is not well-formed, holds an exception report, other
-    features than the contract's, fewer than it says itself, or a feature larger than `max_line_bytes`.
+    `columns` are the paths that are read. Raises ContentError for other features than the contract's and for one larger
+    than `max_line_bytes`; NotWhole for what is not well-formed, an exception report, or holds fewer features than it says.
     """
     reading = _Reading(contract, options, columns, first_row)
     wanted = {options.feature, *COLLECTIONS, *MEMBERS, *REPORTS, "boundedBy", "truncatedResponse"}
@@ -56,7 +60,7 @@ def parse(
             if reading.full:
                 yield reading.block()
         if empty:
-            raise ContentError("the file is empty")
+            raise NotWhole("the file is empty")
         root = parser.close()
         for event, element in parser.read_events():
             reading.take(event, element)
@@ -64,9 +68,9 @@ def parse(
         # The parser's own text may quote the document.
         kind = etree.ErrorTypes._getName(error.code, "ERR").removeprefix("ERR_").lower().replace("_", " ")
         if error.code == etree.ErrorTypes.ERR_DOCUMENT_EMPTY:
-            raise ContentError("the document is not XML") from None
+            raise NotWhole("the document is not XML") from None
         about = "it breaks off in an exception report" if reading.reported else "not well-formed XML"
-        raise ContentError(f"{about}: {kind} at line {error.lineno}, column {error.offset}") from None
+        raise NotWhole(f"{about}: {kind} at line {error.lineno}, column {error.offset}") from None
     reading.finish(root)
     yield reading.block()
 
@@ -120,7 +124,7 @@ class _Reading:
         if name in REPORTS:
             self.reported = True
             if event == "end":
-                raise ContentError(f"the document is an exception report: {report(element)}")
+                raise NotWhole(f"the document is an exception report: {report(element)}")
         if self._open is not None:
             if element is self._open and event == "end":
                 self._open = None
@@ -131,7 +135,7 @@ class _Reading:
             if name == self.feature:
                 self._open = element
         elif name == "truncatedResponse":
-            raise ContentError("the source says that its answer is cut off (truncatedResponse)")
+            raise NotWhole("the source says that its answer is cut off (truncatedResponse)")
         elif name == "boundedBy":
             self._collection_srs = _srs_of(element)
         elif name in MEMBERS:
@@ -196,16 +200,16 @@ class _Reading:
         return Block(pa.RecordBatch.from_pydict(arrays), numbers, broken=broken)
 
     def finish(self, root: etree._Element) -> None:
-        """Check at the end that the document is what it says: Raises ContentError."""
+        """Check at the end that the document is what it says. Raises NotWhole."""
         if not self._looked_at_root:
             self._look_at_root(root)
         name = local_name(root)
         if name not in COLLECTIONS and not self._count:
-            raise ContentError(f"the document holds no {self.feature}; its root element is {name}")
+            raise NotWhole(f"the document holds no {self.feature}; its root element is {name}")
         for attribute in ("numberReturned", "numberOfFeatures"):
             said = root.get(attribute)
             if name in COLLECTIONS and said and said.isdigit() and int(said) != self._count:
-                raise ContentError(f"the document says that it has {said} features and holds {self._count}")
+                raise NotWhole(f"the document says that it has {said} features and holds {self._count}")
 
 
 def _at(element: etree._Element, path: list[str]) -> list[etree._Element]:
