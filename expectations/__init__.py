@@ -11,8 +11,10 @@ from expectations.known_in_dataset import ExpectColumnValuesToBeKnownInDataset
 from expectations.municipality_code import ExpectColumnValuesToBeMunicipalityCodes
 from expectations.newest_recent import ExpectNewestToBeRecent
 from expectations.one_value_per_group import ExpectOneValuePerGroup
+from expectations.permanent_building_id import ExpectColumnValuesToBeValidPermanentBuildingId
 from expectations.postal_code import ExpectColumnValuesToBePostalCodes
 from expectations.pricing_code import ExpectColumnValuesToBePricingCodes
+from expectations.property_id import ExpectColumnValuesToBeValidPropertyIds
 from expectations.reference_number import ExpectColumnValuesToBeValidReferenceNumber
 from expectations.row_count import ExpectRowCountToBePlausible
 from expectations.row_rule import ExpectRowsToSatisfy
@@ -25,6 +27,8 @@ __all__ = [
     "ExpectColumnValuesToBePostalCodes",
     "ExpectColumnValuesToBePricingCodes",
     "ExpectColumnValuesToBeValidBusinessId",
+    "ExpectColumnValuesToBeValidPermanentBuildingId",
+    "ExpectColumnValuesToBeValidPropertyIds",
     "ExpectColumnValuesToBeValidReferenceNumber",
     "ExpectIdentityCodesToBeValid",
     "ExpectNewestToBeRecent",

@@ -153,3 +153,23 @@ def test_values_in_use(platform):
         [verdict] = runner.run((one,), "things", {})
 
     assert (verdict.outcome, verdict.evaluated, verdict.unexpected) == ("fail", 2, 1)
+
+
+def test_permanent_building_ids_have_the_remainder_of_31_as_their_check_character(broken):
+    alphabet = "0123456789ABCDEFHJKLMNPRSTUVWXY"
+    chance = random.Random(638)  # noqa: S311
+    right = [f"{number:09d}{alphabet[number % 31]}" for number in (chance.randrange(10**9) for _ in range(300))]
+    right += ["103515074X", "1234567892"]
+    wrong = [one[:-1] + alphabet[(alphabet.index(one[-1]) + 1) % 31] for one in right]
+    wrong += ["103515074x", "103515074", "103515074X ", "10351507 4X", "", "103515074I", "1035150749X", "x"]
+
+    found = broken(check("expect_column_values_to_be_valid_permanent_building_id", column="value"), right + wrong)
+
+    assert found == wrong
+
+
+def test_property_ids_in_both_forms(broken):
+    right = ["63845900130022", "63800100230004", "638-1-23-4", "91-436-5-12", "638-1-23-4-M601", "63800100230004M0601"]
+    wrong = ["6380010023000", "638001002300044", "638-1-23", "00000100230004", "0-1-2-3", "638 1 23 4", "", "638-1-23-4-5"]
+
+    assert broken(check("expect_column_values_to_be_valid_property_ids", column="value"), right + wrong) == wrong
