@@ -12,6 +12,11 @@
     _opened_by <= {{ horizon }} and (_closed_by is null or _closed_by > {{ horizon }})
 {%- endmacro %}
 
+{#- The condition that a version of a row had been seen by the horizon, current or not: for models that need the past. -#}
+{% macro seen_at_horizon(source_relation) -%}
+    _opened_by <= (select h.batch_id from ops.horizon as h where h.dataset = '{{ dataset_id(source_relation) }}')
+{%- endmacro %}
+
 {#- The batch of a dataset in the last successful release of a group; -1 before the first. -#}
 {% macro last_released_batch(dataset, group_name) -%}
     coalesce((

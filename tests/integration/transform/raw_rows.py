@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from citydata import contract, database
+from citydata import contract, database, town
 
 Row = dict[str, Any]
 OBSERVED = datetime(2026, 11, 20, 4, 30, tzinfo=UTC)
@@ -155,6 +155,53 @@ def hr(people: int = 120, seed: int = 11) -> dict[str, list[Row]]:
                 }
             )
     return {"hr.people": persons, "hr.employments": employments, "hr.absences": absences}
+
+
+def indicators() -> dict[str, list[Row]]:
+    """Sotkanet's datasets: two indicators of the town, a peer and the country; a value of a region that is not listed."""
+    here = town.load()
+    named = [
+        (294, "KUNTA", here.municipality_code, here.name_fi, here.name_sv),
+        (30186, "KUNTA", here.peer_municipalities[0].lstrip("0"), "Verrokki", None),
+        (658, "MAA", "358", "Koko maa", "Hela landet"),
+    ]
+    regions = [
+        {"region": region, "category": category, "code": code, "title_fi": fi, "title_sv": sv, "title_en": fi}
+        | {"member_of": "[]", "uri": None}
+        for region, category, code, fi, sv in named
+    ]
+    described = [
+        (127, "Väestö 31.12.", '["male", "female", "total"]', "LKM", 0),
+        (181, "Työttömät, % työvoimasta", "[]", "PROS", 1),
+    ]
+    organisation = {f"organisation_{language}": None for language in ("fi", "sv", "en")}
+    listed = [
+        {"indicator": number, "title_fi": title, "title_sv": title, "title_en": title, "sexes": sexes, **organisation}
+        | {"data_updated": date(2026, 5, 28), "first_year": 2000, "last_year": 2025, "unit_code": unit}
+        | {"unit_fi": unit, "unit_sv": unit, "unit_en": unit, "decimals": decimals}
+        for number, title, sexes, unit, decimals in described
+    ]
+    values = [
+        {"indicator": 127, "region": region, "year": year, "gender": gender, "value": Decimal(1000 * region + year)}
+        | {"absolute_value": None}
+        for region in (294, 30186, 658)
+        for year in range(2000, 2026)
+        for gender in ("male", "female", "total")
+    ]
+    values += [
+        {"indicator": 181, "region": region, "year": 2025, "gender": "total", "value": value, "absolute_value": cases}
+        for region, value, cases in (
+            (294, Decimal("9.1"), Decimal(2210)),
+            (30186, None, None),
+            (658, Decimal("10.4"), Decimal(281000)),
+            (99999, Decimal("7.0"), None),
+        )
+    ]
+    return {
+        "social_health.regions": regions,
+        "social_health.indicators": listed,
+        "social_health.indicator_values": values,
+    }
 
 
 def publish(dataset: str, rows: Iterable[Row], connection: psycopg.Connection[Any] | None = None) -> int:
