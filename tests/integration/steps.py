@@ -123,8 +123,10 @@ class Steps:
             number = batch["batch_id"]
             if batch["state"] == "published":
                 assert batch["extracted"] == sum(batch[fate] for fate in FATES), title
-                assert opened.get(number, 0) == batch["inserted"] + batch["changed"], title
-                assert closed.get(number, 0) == batch["closed"] + batch["changed"], title
+                # Of deletions, the changed rows are those that were closed: nothing is opened in their place.
+                reopened = 0 if batch["kind"] == "deletions" else batch["changed"]
+                assert opened.get(number, 0) == batch["inserted"] + reopened, title
+                assert closed.get(number, 0) == batch["closed"] + reopened, title
             else:
                 assert batch["extracted"] == batch["landed"] + batch["quarantined"], title
                 assert batch["held"] == (
