@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from simulators import finance_files, hr_database, ledger, porvoo_layout, statistics_files
+from simulators import finance_files, porvoo_layout, statistics_files
 
 app = typer.Typer(help="The source systems of a synthetic Porvoo.", no_args_is_help=True, add_completion=False)
 
@@ -60,6 +60,8 @@ def hr(
     day: Day = 0,
 ) -> None:
     """Create the HR system's database, or advance it to a day."""
+    from simulators import hr_database  # noqa: PLC0415 - a command imports what it needs: the services must start at once
+
     try:
         hr_database.create(admin_url, password=password, seed=seed, scale=scale, day=day)
     except ValueError as error:
@@ -80,7 +82,7 @@ def serve(
     faults: Annotated[float, typer.Option(min=0, max=1, help="The share of requests that something happens to.")] = 0.0,
 ) -> None:
     """Answer over HTTP on this machine as Sotkanet, a FHIR server and the geographic services, until stopped."""
-    from simulators import web  # noqa: PLC0415 - the other commands need no server
+    from simulators import web  # noqa: PLC0415
 
     home = os.environ.get("CITYDATA_HOME")
     town = web.TownOfFile(state or Path(home or ".") / "simulation.json")
@@ -97,6 +99,8 @@ def write_ledger(
     changed_share: Annotated[float, typer.Option(min=0, max=1, help="The share of rows with another amount.")] = 0.0,
 ) -> None:
     """Write a ledger file for benchmarks to PATH."""
+    from simulators import ledger  # noqa: PLC0415
+
     size = ledger.write(path, rows=rows, seed=seed, shuffled=shuffled, changed_share=changed_share)
     typer.echo(f"{path}: {rows} rows, {size} bytes")
 

@@ -7,8 +7,6 @@ that passes needs no new process. What real services do wrong is a middleware ar
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import json
 import logging
 import os
@@ -27,7 +25,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from simulators import Town, TownNow, random_for
+from simulators import Town, TownNow, features, fhir, random_for, sotkanet
 
 LOG = logging.getLogger("simulators.web")
 LOOPBACK = "127.0.0.1"
@@ -62,15 +60,8 @@ class TownOfFile:
 def app(town: TownNow, faults: float | Callable[[], float] = 0.0, seed: int = 0) -> Starlette:
     """All services. `faults` is the share of requests that something happens to, the same ones for the same `seed`."""
     rate = faults if callable(faults) else lambda: faults
-    return Starlette(routes=_routes(town), middleware=[Middleware(_Faults, rate=rate, seed=seed)])
-
-
-def _routes(town: TownNow) -> list[BaseRoute]:
-    routes: list[BaseRoute] = []
-    for name in ("simulators.sotkanet", "simulators.fhir", "simulators.features"):
-        if importlib.util.find_spec(name):
-            routes += importlib.import_module(name).routes(town)
-    return routes
+    routes: list[BaseRoute] = [*sotkanet.routes(town), *fhir.routes(town), *features.routes(town)]
+    return Starlette(routes=routes, middleware=[Middleware(_Faults, rate=rate, seed=seed)])
 
 
 class _Connection(H11Protocol):
