@@ -21,7 +21,7 @@ from citydata.service import progress, up
 from citydata.service.airflow import Api
 from citydata.service.installation import WAREHOUSE, Installation
 
-POSTGRES_PORT, AIRFLOW_PORT = 57432, 58080
+POSTGRES_PORT, AIRFLOW_PORT, SOURCES_PORT = 57432, 58080, 58480
 SCALE = 0.1
 FINISHED = ("success", "failed")
 
@@ -99,6 +99,7 @@ def started(manifest: Path | None = None) -> Iterator[Platform]:
                 "CITYDATA_HOME": str(directory / "home"),
                 "CITYDATA_POSTGRES_PORT": str(POSTGRES_PORT),
                 "CITYDATA_AIRFLOW_PORT": str(AIRFLOW_PORT),
+                "CITYDATA_SOURCES_PORT": str(SOURCES_PORT),
                 "CITYDATA_RETRY_SECONDS": "4",
                 "CITYDATA_ALERT_WEBHOOK": address,
             }
