@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from citydata import check, settings
+from citydata import check, contract, settings
 
+GOOD = Path(__file__).parents[1] / "contracts" / "trial" / "cost_centres.yaml"
 STAGING = Path("staging") / "finance" / "stg_finance__accounts.sql"
 
 
@@ -19,6 +20,39 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_repository_has_no_problems() -> None:
     assert check.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("status: active\n", "status: active\ndescriptions: x\n", "unknown key"),
+        ('format: "d.M.yyyy"', 'format: "ww.yyyy"', "column valid_from: “w” in the format “ww.yyyy” is not supported"),
+        ("id: trial.cost_centres", "id: trial.centres", "must be the folder and the file name"),
+    ],
+)
+def test_a_wrong_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, problem: str) -> None:
+    (tmp_path / "trial").mkdir()
+    text = GOOD.read_text(encoding="utf-8")
+    (tmp_path / "trial" / GOOD.name).write_text(text.replace(old, new, 1), encoding="utf-8")
+    monkeypatch.setattr(settings, "CONTRACTS", tmp_path)
+    contract.load_each.cache_clear()
+    try:
+        [found] = check._contracts()
+    finally:
+        contract.load_each.cache_clear()
+    assert problem in found
+
+
+def test_a_dataset_without_a_suite_and_a_suite_without_a_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "finance").mkdir()
+    (tmp_path / "finance" / "nothing.json").write_text("{}")
+    monkeypatch.setattr(settings, "EXPECTATIONS", tmp_path)
+    found = list(check._suites())
+    for dataset in contract.load_all():
+        assert any(f"no suite for {dataset};" in problem for problem in found)
+    assert f"{tmp_path}/finance/nothing.json: a suite for a dataset that has no contract" in found[-1]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +74,20 @@ def test_a_reference_to_no_model(models: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(check, "MODELS", models / "dbt_project")
     (models / "dbt_project" / "purchase.sql").write_text("select * from {{ ref('nowhere') }}")
     assert any("ref('nowhere') names no model" in found for found in check._lineage())
+
+
+def test_a_dataset_without_a_staging_model_and_a_model_without_a_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = tmp_path / "dbt_project" / "models" / "staging"
+    staging.mkdir(parents=True)
+    (staging / "stg_finance__nothing.sql").write_text("select 1")
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr(check, "MODELS", tmp_path / "dbt_project" / "models")
+    found = list(check._lineage())
+    for dataset in contract.load_all():
+        assert any(problem.startswith(f"{dataset}: no staging model") for problem in found)
+    assert found[-1] == f"{staging}/stg_finance__nothing.sql: a staging model for a dataset that has no contract"
 
 
 def test_the_towns_name_in_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

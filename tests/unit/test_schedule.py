@@ -1,5 +1,6 @@
 """What follows from contracts without Airflow."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,6 +38,18 @@ def test_deadline_is_what_the_promise_leaves_after_an_interval() -> None:
     [finance, hr] = schedule.extracts()
     assert (finance.dag_id, hr.dag_id) == ("extract_finance", "extract_hr")
     assert finance.deadline == timedelta(hours=min(entry.sla_hours for entry in finance.contracts) - 24)
+
+
+def test_deadline_is_of_the_strictest_promise_and_never_less_than_an_hour() -> None:
+    entry = schedule.extracts()[0].contracts[0]
+
+    def daily(*promised: float) -> schedule.Extract:
+        return schedule.Extract(
+            entry.system, None, "30 4 * * *", tuple(replace(entry, sla_hours=hours) for hours in promised)
+        )
+
+    assert daily(30, 26).deadline == timedelta(hours=2)
+    assert daily(12).deadline == timedelta(hours=1)
 
 
 def test_window() -> None:

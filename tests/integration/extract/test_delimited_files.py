@@ -34,8 +34,9 @@ def line(code: str, name: str = "Yksikkö", budget: str = "", valid_from: str = 
         ("Koodi;Nimi;Talousarvio;Voimassa;Vastuuhenkilö\n", "unknown: Vastuuhenkilö"),
         ("Koodi;Nimi;Talousarvio;Voimassa;Nimi\n", "repeated: Nimi"),
         ("Koodi,Nimi,Talousarvio,Voimassa\n", "missing: Koodi, Nimi, Talousarvio, Voimassa"),
+        ("Koodi;Ni\0mi;Talousarvio;Voimassa\n", "the header holds a NUL byte"),
     ],
-    ids=["another header", "a missing column", "a new column", "a column twice", "another delimiter"],
+    ids=["another header", "a missing column", "a new column", "a column twice", "another delimiter", "a NUL byte"],
 )
 def test_a_header_that_is_not_the_contracts_holds_the_batch(trial: Steps, header: str, complaint: str) -> None:
     trial.drop("kustannuspaikat-1.csv", GOOD)
@@ -130,6 +131,13 @@ def test_blank_lines_are_no_rows_and_row_numbers_are_lines_of_the_file(trial: St
     trial.assert_accounted(CENTRES, current=[(code, "Yksikkö", None, None) for code in ("1000", "2000")], extracted=3)
 
 
+def test_a_line_break_inside_a_line_is_not_made_up_for_by_a_blank_line(trial: Steps) -> None:
+    trial.drop("kustannuspaikat.csv", GOOD + "\n" + line("4000").rstrip() + "\r" + line("5000"))
+    trial.load(CENTRES)
+    assert trial.reasons(CENTRES) == {6: ["row.line_break"]}
+    trial.assert_accounted(CENTRES, current=ROWS, extracted=4)
+
+
 def test_a_byte_order_mark_and_carriage_returns_are_no_content(trial: Steps) -> None:
     trial.drop("kustannuspaikat.csv", "\ufeff" + GOOD.replace("\n", "\r\n").rstrip())
     trial.load(CENTRES)
@@ -157,8 +165,11 @@ def test_what_is_no_gzip_holds_the_batch(trial: Steps) -> None:
     trial.assert_accounted("trial.packed", current=[], extracted=0)
 
 
-def test_an_endless_line_holds_the_batch(trial: Steps) -> None:
-    trial.drop("kustannuspaikat.csv", HEADER + line("1000") + "x" * (6 << 20))
+@pytest.mark.parametrize(
+    "content", [HEADER + line("1000") + "x" * (6 << 20), "x" * (2 << 20)], ids=["the last", "the only"]
+)
+def test_an_endless_line_holds_the_batch(trial: Steps, content: str) -> None:
+    trial.drop("kustannuspaikat.csv", content)
     assert trial.load(CENTRES) == []
     assert "a line is longer than 1048576 bytes" in trial.batch(CENTRES)["held_reason"]
     trial.assert_accounted(CENTRES, current=[], extracted=0)
