@@ -1,6 +1,6 @@
 """The town's geographic services: a WFS (1.1.0 and 2.0.0, KVP GET) at `/wfs`, and OGC API Features at `/ogcapi`.
 
-They do what real ones do. Without `sortBy` the order changes from page to page; a layer gives no more than `CAP` features at
+They do what real ones do. What `sortBy` leaves open is in another order on each page; a layer gives no more than `CAP` features at
 once and does not say so; version 1.1.0 answers an error with status 200; Trimble's layer ignores paging, sorting and hits;
 the OGC API ignores parameters that it does not know, and one collection ignores filters too.
 """
@@ -222,22 +222,22 @@ def _page(layer: Layer, matched: list[Feature], asked: Mapping[str, str], town: 
     if layer.kind == "trimble":
         return matched[:most]
     start = _count(asked, "startindex") or 0
-    if "sortby" in asked:
-        for part in reversed(asked["sortby"].split(",")):
-            name, _, direction = part.strip().replace("+", " ").partition(" ")
-            name = name.rpartition("/")[2].rpartition(":")[2]
-            if name not in {field.name for field in layer.fields}:
-                raise Complaint("InvalidParameterValue", "sortBy", f"{name} is not a property")
-            matched.sort(key=lambda f: _sortable(f.values[name]), reverse=direction.upper().startswith("D"))
-    elif layer.kind == "geoserver":
-        random_for(town.seed, "order without sortBy", start).shuffle(matched)
+    if layer.kind == "geoserver":
+        random_for(town.seed, "order of a page", start).shuffle(matched)
+    for part in reversed(asked.get("sortby", "").split(",")):
+        name, _, direction = part.strip().replace("+", " ").partition(" ")
+        name = name.rpartition("/")[2].rpartition(":")[2]
+        if name and name not in {field.name for field in layer.fields}:
+            raise Complaint("InvalidParameterValue", "sortBy", f"{name} is not a property")
+        if name:
+            matched.sort(key=_sort_key(name), reverse=direction.upper().startswith("D"))
     if layer.kind == "geoserver":
         most = min(most if most is not None else CAP, CAP)
     return matched[start:][:most]
 
 
-def _sortable(value: Any) -> tuple[bool, Any]:
-    return (value is not None, value if value is not None else 0)
+def _sort_key(name: str) -> Callable[[Feature], tuple[bool, Any]]:
+    return lambda feature: (feature.values[name] is not None, feature.values[name] or 0)
 
 
 def _hits(version: str, count: int) -> str:

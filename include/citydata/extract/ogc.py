@@ -84,7 +84,7 @@ class _Page:
     identities: list[tuple[Any, ...] | None]
     reported: int | None = None
     following: str | None = None
-    wrong: bool = False  # it is whole, but not what the contract says: parsing will tell
+    wrong: ContentError | None = None  # it is whole, but not what the contract says
 
 
 def _chunks(contract: Contract, result: Fetch) -> Iterator[bytes]:
@@ -105,7 +105,7 @@ def _chunks(contract: Contract, result: Fetch) -> Iterator[bytes]:
         source["answers"] = source.get("answers", 0) + 1
         yield from answers.record(page.answer)
         if page.wrong:
-            return
+            raise page.wrong
     source["rows_read"] = received.count
     if reported is None:
         return
@@ -151,7 +151,8 @@ class _Server:
         self.contract, self.options = contract, options
         self.session = Session(contract.dataset, options)
         self.format = _format(options)
-        self.identity = [column.source_name for column in contract.columns if column.key or not contract.key]
+        self.columns = [column.source_name for column in contract.columns]
+        self.identity = contract.key or [column.name for column in contract.columns]
 
     def reported(self, *, filtered: bool = True) -> int | None:
         """How many features the source says that it has; None when it does not say."""
@@ -165,8 +166,8 @@ class _Server:
         found: list[tuple[Any, ...] | None] = []
         body = answer.open()
         chunks = iter(lambda: body.read(1 << 20), b"")
-        for block in text_format.parse(self.contract, self.format, chunks, self.identity):
-            for row in zip(*(column.to_pylist() for column in block.rows.columns), strict=True):
+        for block in text_format.parse(self.contract, self.format, chunks, self.columns):
+            for row in zip(*(block.rows.column(name).to_pylist() for name in self.identity), strict=True):
                 found.append(None if self.contract.key and None in row else row)
             found += [None] * len(block.refused)
         return found
@@ -210,8 +211,8 @@ class _Wfs(_Server):
                 found.append(_Page(answer, self._identities(answer)))
             except gml_text.NotWhole as error:
                 raise Unfit(str(error)) from None
-            except ContentError:
-                found.append(_Page(answer, [], wrong=True))
+            except ContentError as error:
+                found.append(_Page(answer, [], wrong=error))
 
         self._get(self._question() | parameters, check)
         return found[-1]
@@ -352,8 +353,8 @@ class _Features(_Server):
         reported = matched if isinstance(matched, int) else None
         try:
             return _Page(answer, self._identities(answer), reported, following)
-        except ContentError:
-            return _Page(answer, [], reported, following, wrong=True)
+        except ContentError as error:
+            return _Page(answer, [], reported, following, wrong=error)
 
     def _following(self, answer: Answer, document: dict[str, Any]) -> str | None:
         links = document.get("links")
