@@ -4,12 +4,13 @@ from typing import Any
 
 from psycopg import Connection
 
-from citydata.master import supplier
+from citydata.master import district, supplier
 
 
 def prepare(connection: Connection[Any]) -> None:
     """Make the tables of links where they are missing: dbt reads them, and its sources must exist."""
     supplier.prepare(connection)
+    district.prepare(connection)
 
 
 def match(connection: Connection[Any]) -> dict[str, int]:
@@ -18,4 +19,4 @@ def match(connection: Connection[Any]) -> dict[str, int]:
     Runs in one transaction of `connection`, which is the transformer's.
     """
     with connection.transaction():
-        return {"supplier": supplier.match(connection)}
+        return {"supplier": supplier.match(connection), "district": district.match(connection)}
