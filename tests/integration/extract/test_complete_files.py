@@ -4,11 +4,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from citydata import ops, pipeline
+from citydata import contract, ops, pipeline
 from citydata.extract import SourceError, files
 from tests.integration.steps import Steps
 
@@ -92,6 +93,36 @@ def test_a_file_that_grows_while_it_is_read_fails_and_is_taken_when_it_is_comple
     assert trial.states(CENTRES) == ["failed", "published"]
     trial.assert_accounted(CENTRES, current=[ONE, TWO], extracted=2)
     assert not list((trial.home / "archive").rglob("*.part"))
+
+
+def test_a_file_that_is_written_over_while_it_is_read_is_not_taken(
+    trial: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = trial.drop("kustannuspaikat.csv", FIRST, at=NOON)
+    monkeypatch.setattr(files, "CHUNK", 16)
+    [file] = files.complete(contract.load(CENTRES))
+    chunks = files._chunks(file)
+    next(chunks)
+    path.write_text(FIRST.replace("Hallinto", "Hallitus"))
+    with pytest.raises(SourceError, match="changed while it was read"):
+        list(chunks)
+
+
+def test_what_arrived_together_is_taken_in_the_order_in_which_the_source_wrote_it(trial: Steps) -> None:
+    trial.drop("kustannuspaikat-a.csv", BOTH, at=NOON)
+    trial.drop("kustannuspaikat-b.csv", FIRST, at=NOON - timedelta(hours=1))
+    trial.load(CENTRES)
+    assert [batch["stale"] for batch in trial.batches(CENTRES)] == [0, 0]
+    trial.assert_accounted(CENTRES, current=[ONE, TWO], extracted=2)
+
+
+def test_parts_and_notes_beside_a_file_are_no_files(trial: Steps) -> None:
+    for name in ("a.csv", "b.csv.part", "c.csv.tmp", "d.csv.manifest.json"):
+        trial.drop(name, FIRST)
+    entry = contract.load(CENTRES)
+    everything = entry.platform.connector.model_copy(update={"pattern": "*"})
+    entry = replace(entry, platform=entry.platform.model_copy(update={"connector": everything}))
+    assert [file.name for file in files.complete(entry)] == ["a.csv"]
 
 
 def test_a_manifest_says_when_the_file_is_complete_and_how_many_rows_it_has(trial: Steps) -> None:

@@ -144,6 +144,13 @@ def test_a_byte_order_mark_and_carriage_returns_are_no_content(trial: Steps) -> 
     trial.assert_accounted(CENTRES, current=ROWS, extracted=3)
 
 
+def test_words_that_other_tools_take_for_missing_are_values(trial: Steps) -> None:
+    words = ("NA", "NULL", "nan", "None", "-")
+    trial.drop("kustannuspaikat.csv", HEADER + "".join(line(str(1000 + n), word) for n, word in enumerate(words)))
+    trial.load(CENTRES)
+    trial.assert_accounted(CENTRES, current=[(str(1000 + n), word, None, None) for n, word in enumerate(words)])
+
+
 PACKED = "Koodi;Nimi\n1000;Hallinto\n2000;Koulut\n"
 
 
@@ -156,6 +163,13 @@ def test_a_truncated_gzip_holds_the_batch(trial: Steps) -> None:
     assert trial.states("trial.packed") == ["published", "held"]
     assert "cut off" in trial.batch("trial.packed")["held_reason"]
     trial.assert_accounted("trial.packed", current=[("1000", "Hallinto"), ("2000", "Koulut")], extracted=0)
+
+
+def test_a_gzip_of_several_members_is_read_to_its_end(trial: Steps) -> None:
+    first, second = PACKED.encode()[:-14], PACKED.encode()[-14:]
+    trial.drop("pakattu.csv.gz", gzip.compress(first) + gzip.compress(second))
+    trial.load("trial.packed")
+    trial.assert_accounted("trial.packed", current=[("1000", "Hallinto"), ("2000", "Koulut")], extracted=2)
 
 
 def test_what_is_no_gzip_holds_the_batch(trial: Steps) -> None:

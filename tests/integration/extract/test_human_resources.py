@@ -3,13 +3,14 @@
 import re
 import secrets
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
-from citydata import contract
+from citydata import contract, pipeline
 from citydata.extract import SourceError
 from citydata.extract import sql as tables
 from citydata.service.postgres import Cluster
@@ -104,6 +105,53 @@ def test_a_source_that_sends_fewer_rows_than_it_counts_is_read_again(
         with pytest.raises(SourceError, match=rf"reports {len(people(hr))} rows but sent 3"):
             steps.load(PEOPLE)
     steps.assert_accounted(PEOPLE, current=[])
+
+
+def test_rows_that_are_deleted_while_the_table_is_read_are_of_that_reading(
+    steps: Steps, hr: psycopg.Connection[Any]
+) -> None:
+    before = people(hr)
+
+    def delete(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if "FROM hr.person" in statement and "count" not in statement:
+            hr.execute("DELETE FROM hr.person WHERE person_number = ANY(%s)", (sorted(before)[:2],))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", delete)
+    try:
+        pipeline.extract_and_land(PEOPLE)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", delete)
+    load, *_ = steps.batches(PEOPLE)
+    assert (load["state"], load["extracted"]) == ("landed", len(before))
+    assert len(people(hr)) == len(before) - 2
+
+
+def test_a_row_that_claims_to_be_of_tomorrow_does_not_hide_what_changes_today(
+    steps: Steps, hr: psycopg.Connection[Any]
+) -> None:
+    early, changed, *_ = sorted(people(hr))
+    hr.execute(
+        "UPDATE hr.person SET updated_at = now() + interval '2 days' WHERE person_number = %s",
+        (early,),
+    )
+    steps.load(PEOPLE)
+    hr.execute("UPDATE hr.person SET family_name = 'Uusi', updated_at = now() WHERE person_number = %s", (changed,))
+    steps.load(PEOPLE)
+    assert steps.query(
+        "SELECT family_name FROM raw.hr__people WHERE person_number = %s AND _closed_by IS NULL", changed
+    ) == [("Uusi",)]
+    steps.assert_accounted(PEOPLE)
+
+
+def test_a_backfill_moves_no_watermark(steps: Steps, hr: psycopg.Connection[Any]) -> None:
+    [(middle,)] = hr.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY updated_at) FROM hr.person").fetchall()
+    window = (middle, max(middle, datetime.now(UTC)) + timedelta(days=1))
+    pipeline.audit_and_publish([PEOPLE], pipeline.extract_and_land(PEOPLE, window=window))
+    assert [batch["kind"] for batch in steps.batches(PEOPLE)] == ["load"]
+    assert numbers(steps) < people(hr)
+    steps.load(PEOPLE)
+    assert numbers(steps) == people(hr)
+    steps.assert_accounted(PEOPLE)
 
 
 def test_a_changed_a_new_a_late_and_a_deleted_row(steps: Steps, hr: psycopg.Connection[Any]) -> None:

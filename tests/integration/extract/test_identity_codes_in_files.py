@@ -60,6 +60,19 @@ def test_a_file_without_a_header_does_not_put_its_first_row_into_the_error(
     assert CODE not in caplog.text + str(trial.batch(REGISTER))
 
 
+def test_a_code_in_a_files_name_is_not_noted(trial: Steps, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    content = HEADER + f"1;Aino;{CODE};\n"
+    trial.drop(f"rekisteri-{MISTYPED}.csv", content)
+    trial.load(REGISTER)
+    trial.drop(f"rekisteri-{CODE}.csv", content)
+    trial.load(REGISTER)
+    arrivals = str(trial.query("SELECT * FROM ops.arrival"))
+    assert arrivals.count(f"rekisteri-{identity_code.MASK}.csv") == 2
+    noted = arrivals + str(trial.batches(REGISTER)) + caplog.text
+    assert not [code for code in (CODE, MISTYPED) if code in noted]
+
+
 def test_the_archive_is_encrypted_and_opens_with_the_key_only(trial: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     content = HEADER + f"1;Aino;{CODE};\n"
     trial.drop("rekisteri.csv", content)

@@ -1,13 +1,15 @@
 """The statements of a reading compile for the databases that source systems have."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy.dialects import mssql, oracle, postgresql
 
 from citydata import contract
-from citydata.extract import Position, sql
+from citydata.extract import ContentError, Position, sql
 
 SINCE, UNTIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
 READINGS = {
@@ -55,3 +57,28 @@ def test_the_next_reading_looks_back_over_the_overlap() -> None:
         sweep,
     ]
     assert readings(Position("2026-03-05T01:00:00+00:00", window=(SINCE, UNTIL))) == [sql.Reading(SINCE, UNTIL)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Decimal("0E-8"), "0.00000000"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("12.30"), "12.30"),
+        (datetime(2026, 3, 1, 12, 0), "2026-03-01T12:00:00.000000+00:00"),  # noqa: DTZ001 - as some databases give it
+        (datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))), "2026-03-01T10:00:00.000000+00:00"),
+        (date(2026, 3, 1), "2026-03-01"),
+        (True, "true"),
+        (False, "false"),
+        (7, "7"),
+        (None, None),
+    ],
+)
+def test_a_value_of_any_database_is_the_same_text(value: Any, text: str | None) -> None:
+    assert sql._text(value) == text
+
+
+def test_a_value_that_no_contract_describes_is_refused_without_being_shown() -> None:
+    with pytest.raises(ContentError, match="a value of type bytes") as error:
+        sql._text(b"salaisuus")
+    assert "salaisuus" not in str(error.value)
