@@ -119,19 +119,38 @@ def test_a_killed_task_is_told_without_an_exception(sent: list[dict[str, Any]]) 
     assert sent[0]["batch"] is None
 
 
+@pytest.mark.parametrize("kind", [ConnectionError, ValueError])
 def test_a_way_that_fails_stops_nothing_and_its_address_stays_secret(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: type[Exception]
 ) -> None:
     import requests
     from orchestration.alerts import Failed
 
     def refuse(address: str, **_: Any) -> None:
-        raise requests.ConnectionError(f"no way to {address}")
+        raise kind(f"no way to {address}")
 
     monkeypatch.setattr(requests, "post", refuse)
     monkeypatch.setenv("CITYDATA_ALERT_WEBHOOK", "https://hook.example/T0K3N")
     Failed("hr.people")({"ti": INSTANCE, "exception": _source_error(), "dag": None})
-    assert "ConnectionError" in caplog.text
+    assert kind.__name__ in caplog.text
+    assert "T0K3N" not in caplog.text
+
+
+def test_a_webhook_that_refuses_the_message_is_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import requests
+    from orchestration.alerts import Failed
+
+    def not_found(address: str, **_: Any) -> requests.Response:
+        answer = requests.Response()
+        answer.status_code, answer.url = 404, address
+        return answer
+
+    monkeypatch.setattr(requests, "post", not_found)
+    monkeypatch.setenv("CITYDATA_ALERT_WEBHOOK", "https://hook.example/T0K3N")
+    Failed("hr.people")({"ti": INSTANCE, "exception": _source_error(), "dag": None})
+    assert "the alert could not be sent by post: HTTPError" in caplog.text
     assert "T0K3N" not in caplog.text
 
 
@@ -158,6 +177,8 @@ def test_mail_goes_to_the_addresses_and_the_owner(monkeypatch: pytest.MonkeyPatc
     owner = contract.load("hr.people").owner_email.removeprefix("mailto:")
     assert mails[0]["to"] == sorted(["duty@porvoo.example", "second@porvoo.example", owner])
     assert "source-unreachable.md" in mails[0]["html_content"]
+    Failed("hr.people")({"ti": INSTANCE, "exception": ValueError("1 <b> 2"), "dag": None})
+    assert "1 &lt;b&gt; 2" in mails[1]["html_content"]
 
 
 def test_every_runbook_exists() -> None:
@@ -190,6 +211,49 @@ def test_address_of_a_source_comes_from_the_environment_else_from_the_connection
     steps._provide_address("hr.people")
     assert asked == ["hr"]
     assert os.environ["CITYDATA_SOURCE_HR"] == "postgres://reader@there/hr"
+
+
+def test_a_source_that_nobody_gave_an_address_is_in_the_log_and_the_step_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from airflow.sdk import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
+    from orchestration import steps
+
+    def unknown(name: str) -> None:
+        raise AirflowNotFoundException(name)
+
+    monkeypatch.setattr(Connection, "get", unknown)
+    monkeypatch.delenv("CITYDATA_SOURCE_HR", raising=False)
+    steps._provide_address("hr.people")
+    assert "neither CITYDATA_SOURCE_HR nor an Airflow connection “hr” exists" in caplog.text
+
+
+def test_errors_beside_and_inside_an_error_are_cleaned_too() -> None:
+    import traceback
+
+    from orchestration.steps import without_values
+
+    def refused() -> psycopg.Error:
+        return psycopg.errors.UniqueViolation("duplicate key\nDETAIL:  Key (name)=(Virtanen) already exists.")
+
+    @without_values
+    def beside() -> None:
+        try:
+            raise refused()
+        except psycopg.Error:
+            raise contract.ContractError("another one, while the first was handled")  # noqa: B904
+
+    @without_values
+    def inside() -> None:
+        raise ExceptionGroup("2 of 3 datasets", [refused(), ExceptionGroup("more", [refused()])])
+
+    for step in (beside, inside):
+        with pytest.raises((contract.ContractError, ExceptionGroup)) as caught:
+            step()
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "Virtanen" not in shown
+        assert "duplicate key" in shown
 
 
 def test_logs_of_tasks_show_errors_without_values() -> None:

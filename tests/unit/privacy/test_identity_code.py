@@ -55,7 +55,7 @@ def test_a_pseudonym_depends_on_the_code_and_the_key_only(monkeypatch: pytest.Mo
     assert identity_code.Pseudonyms().pseudonym("010190-900P") != pseudonym
 
 
-@pytest.mark.parametrize("key", ["k1:00ff", ""])
+@pytest.mark.parametrize("key", ["k1:00ff", f"k1:{'00' * 31}", ""])
 def test_a_short_or_missing_key_is_refused(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("CITYDATA_PSEUDONYM_KEY", key)
     with pytest.raises(settings.SettingMissing, match="CITYDATA_PSEUDONYM_KEY"):

@@ -39,6 +39,7 @@ def test_variables_and_their_defaults_are_replaced(
         ("inputs: {hr.people: {file: x}}", "hr.people comes from neither files nor a synthetic service"),
         ("inputs: {finance.accounts: {file: '${UNSET_AND_NO_DEFAULT}/x'}}", "UNSET_AND_NO_DEFAULT.*not set"),
         ("inputs: {finance.accounts: {path: x}}", r"inputs\.finance\.accounts\.\w+.*allowed is"),
+        ("inputs: {finance.accounts: {file: x, encoding: latin1}}", r"inputs\.finance\.accounts\.encoding.*allowed is"),
         ("datasets: {}", "allowed is"),
         ("inputs: [", "not YAML"),
     ],

@@ -19,7 +19,7 @@ import os, pathlib, signal, sys, time
 child = os.fork()
 if child == 0:
     os.setpgid(0, 0)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL if sys.argv[2] == "orphaned" else signal.SIG_IGN)
     pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
     time.sleep(300)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[2] == "stubborn" else signal.SIG_DFL)
@@ -70,6 +70,18 @@ def test_children_of_a_killed_leader_are_ended_too(daemon: Daemon, tmp_path: Pat
     psutil.wait_procs([leader], timeout=5)
     assert not daemon.is_running()
     assert daemon.stop(seconds=0.5)
+    assert _is_gone(child)
+
+
+def test_children_of_a_killed_leader_are_asked_before_they_are_killed(daemon: Daemon, tmp_path: Path) -> None:
+    child = _start(daemon, tmp_path, "orphaned")
+    leader = daemon.process()
+    assert leader is not None
+    os.kill(leader.pid, signal.SIGKILL)
+    psutil.wait_procs([leader], timeout=5)
+    begun = time.monotonic()
+    assert daemon.stop(seconds=60)
+    assert time.monotonic() - begun < 30
     assert _is_gone(child)
 
 
