@@ -73,6 +73,19 @@ def test_a_code_in_a_files_name_is_not_noted(trial: Steps, caplog: pytest.LogCap
     assert not [code for code in (CODE, MISTYPED) if code in noted]
 
 
+def test_a_batch_that_failed_is_remembered_without_values(trial: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError(f'invalid input syntax for type integer: "{CODE}"\nDETAIL: {CODE}')
+
+    trial.drop("rekisteri.csv", HEADER + f"1;Aino;{CODE};\n")
+    monkeypatch.setattr(archive.Writer, "seal", broken)
+    with pytest.raises(ValueError, match="invalid input syntax"):
+        trial.load(REGISTER)
+    assert trial.batch(REGISTER)["failure"] == "invalid input syntax for type integer"
+    assert trial.query("SELECT tablename FROM pg_tables WHERE schemaname = 'landing'") == []
+    assert not [path for path in (trial.home / "archive").rglob("*") if path.is_file()]
+
+
 def test_the_archive_is_encrypted_and_opens_with_the_key_only(trial: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     content = HEADER + f"1;Aino;{CODE};\n"
     trial.drop("rekisteri.csv", content)

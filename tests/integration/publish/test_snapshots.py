@@ -109,6 +109,8 @@ def test_a_rejected_batch_leaves_everything_and_the_next_one_is_judged_anew(tria
     trial.assert_accounted(CENTRES, current=rows(*range(1000, 1020)), extracted=18)
     with pytest.raises(ops.BatchError, match="is rejected, not held"):
         pipeline.decide(trial.batch(CENTRES)["batch_id"], release=True, person="omistaja", reason="sittenkin")
+    with pytest.raises(ops.BatchError, match="is rejected and cannot be replayed"):
+        pipeline.replay(held)
 
     trial.drop("kustannuspaikat-3.csv", centres(*range(1000, 1021)), at=NOON + timedelta(hours=2))
     trial.load(CENTRES)
@@ -123,6 +125,18 @@ def test_an_older_file_that_arrives_late_is_stale_and_never_a_reversal(trial: St
     trial.drop("kustannuspaikat-1.csv", centres(1000, 3000, name="Vanha"), at=NOON - timedelta(days=1))
     trial.load(CENTRES)
     assert (trial.batch(CENTRES)["state"], trial.batch(CENTRES)["stale"]) == ("published", 2)
+    assert trial.versions(CENTRES) == before
+    trial.assert_accounted(CENTRES, current=rows(1000, 2000, name="Uusi"), extracted=2)
+
+
+def test_a_snapshot_that_was_followed_by_another_is_not_replayed(trial: Steps) -> None:
+    for hour, name in enumerate(("Vanha", "Uusi")):
+        trial.drop("kustannuspaikat.csv", centres(1000, 2000, name=name), at=NOON + timedelta(hours=hour))
+        trial.load(CENTRES)
+    old, new = (batch["batch_id"] for batch in trial.batches(CENTRES))
+    before = trial.versions(CENTRES)
+    with pytest.raises(ops.BatchError, match=rf"was followed by batch {new}; replay that one, or rebuild the dataset"):
+        pipeline.replay(old)
     assert trial.versions(CENTRES) == before
     trial.assert_accounted(CENTRES, current=rows(1000, 2000, name="Uusi"), extracted=2)
 
