@@ -27,6 +27,6 @@ class ColumnValuesValidPropertyId(ColumnMapMetricProvider):
 
 
 class ExpectColumnValuesToBeValidPropertyIds(ColumnMapExpectation):
-    """Expect property ids: 14 digits (63800100230004), or written as 638-1-23-4."""
+    """Expect property ids: 14 digits (09100100230004), or written as 91-1-23-4."""
 
     map_metric = "column_values.valid_property_id"

@@ -4,13 +4,14 @@ from typing import Any
 
 from psycopg import Connection
 
-from citydata.master import district, supplier
+from citydata.master import building, district, supplier
 
 
 def prepare(connection: Connection[Any]) -> None:
     """Make the tables of links where they are missing: dbt reads them, and its sources must exist."""
     supplier.prepare(connection)
     district.prepare(connection)
+    building.prepare(connection)
 
 
 def match(connection: Connection[Any]) -> dict[str, int]:
@@ -19,4 +20,8 @@ def match(connection: Connection[Any]) -> dict[str, int]:
     Runs in one transaction of `connection`, which is the transformer's.
     """
     with connection.transaction():
-        return {"supplier": supplier.match(connection), "district": district.match(connection)}
+        return {
+            "supplier": supplier.match(connection),
+            "district": district.match(connection),
+            "building": building.match(connection),
+        }
