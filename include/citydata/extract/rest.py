@@ -101,7 +101,7 @@ def _offered(
 def _offer(options: RestConnector, name: str, version: Any, asked: Parameters, observed_at: datetime) -> Offer:
     """A version of a part. The moment is the catalogue's: a version that comes back after another one is news again."""
     content = json.dumps([options.path, asked, version], sort_keys=True, default=str)
-    return Offer(name, 0, observed_at, lambda: hashlib.sha256(content.encode()).hexdigest())
+    return Offer(f"{name} ({version})", 0, observed_at, lambda: hashlib.sha256(content.encode()).hexdigest())
 
 
 def _check_catalogue(answer: Answer, catalogue: RestCatalogue) -> None:
