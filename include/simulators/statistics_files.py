@@ -265,13 +265,14 @@ def areas() -> tuple[Area, ...]:
     # One that has inhabitants and that the surveyor's file leaves out.
     found.insert(len(PLACES), Area("01180", "Kalkkiranta", "Kalkstrand", by_code[MUNICIPALITY_CODE], 1))
     found += [Area(code, fi, sv, by_code[where], 1, (east, north)) for code, fi, sv, where, east, north in _AROUND]
-    covered = {area.municipality.code for area in found}
+    covered, taken = {area.municipality.code for area in found}, {area.postal_code for area in found}
     for one in municipalities():
         if one.code not in covered:
-            parts = min(10, 1 + one.inhabitants // 30_000)
+            codes = [f"{one.code}{part}5" for part in range(min(10, 1 + one.inhabitants // 30_000))]
             found += [
-                Area(f"{one.code}{part}0", f"{one.name_fi} {part}", f"{one.name_sv} {part}", one, 10 - part)
-                for part in range(parts)
+                Area(code, f"{one.name_fi} {code[3]}", f"{one.name_sv} {code[3]}", one, 10 - int(code[3]))
+                for code in codes
+                if code not in taken
             ]
     return tuple(found)
 
