@@ -1,4 +1,4 @@
-"""What is hidden in mart_hr.sick_leave cannot be worked out from what is not: tried with linear programming."""
+"""What is hidden in marts about people cannot be worked out from what is not: tried with linear programming."""
 
 import calendar
 import datetime as dt
@@ -19,7 +19,10 @@ THRESHOLD = town.load().suppression_threshold
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell as a reader sees it: people and days are None when hidden."""
+    """A cell as a reader sees it: people and days (or another amount) are None when hidden.
+
+    `employees` are all who could be in it.
+    """
 
     sector: str
     employees: int
@@ -28,15 +31,15 @@ class Cell:
 
 
 def bounds(
-    month: dt.date, cells: list[Cell], total: Cell
+    length: int, cells: list[Cell], total: Cell, *, people_add_up: bool
 ) -> dict[str, tuple[tuple[float, float], tuple[float, float]]]:
     """What an attacker can say of each hidden cell: least and most people, least and most days.
 
     They know the published cells and total, how many are employed, and that whoever was ill was so for at least a day
-    and at most the whole month.
+    and at most the whole month of `length` days. Where people count in several cells, the total is the least of their sum.
     """
     hidden = [cell for cell in cells if cell.people is None]
-    count, length = len(hidden), calendar.monthrange(month.year, month.month)[1]
+    count = len(hidden)
     at_most, limits = [], []
     for index in range(count):
         for row in ((1, -1), (-length, 1)):  # people <= days <= people × length of the month
@@ -49,8 +52,13 @@ def bounds(
         for offset, value, name in ((0, total.people, "people"), (count, total.days, "days")):
             line = np.zeros(2 * count)
             line[offset : offset + count] = 1
-            equal.append(line)
-            sums.append(value - sum(getattr(cell, name) or 0 for cell in cells))
+            left = value - sum(getattr(cell, name) or 0 for cell in cells)
+            if name == "days" or people_add_up:
+                equal.append(line)
+                sums.append(left)
+            else:
+                at_most.append(-line)
+                limits.append(-left)
     ranges = [(0, cell.employees) for cell in hidden] + [(0, cell.employees * length) for cell in hidden]
 
     def extreme(index: int, sign: int) -> float:
@@ -72,12 +80,17 @@ def bounds(
 
 
 def recovered(
-    months: dict[dt.date, tuple[list[Cell], Cell]], truth: dict[tuple[dt.date, str], tuple[int, int]]
+    months: dict[dt.date, tuple[list[Cell], Cell]],
+    truth: dict[tuple[dt.date, str], tuple[int, int]],
+    *,
+    people_add_up: bool = True,
 ) -> list[str]:
     """Hidden cells of fewer people than the threshold of which an attacker can say too much."""
     found = []
     for month, (cells, total) in months.items():
-        for sector, ((least, most), (fewest, longest)) in bounds(month, cells, total).items():
+        length = calendar.monthrange(month.year, month.month)[1]
+        known = bounds(length, cells, total, people_add_up=people_add_up)
+        for sector, ((least, most), (fewest, longest)) in known.items():
             people, days = truth[month, sector]
             narrow = most - least < THRESHOLD - 1
             # The attacker must not know the days of a few people better than to 15 per cent.
@@ -155,3 +168,37 @@ def test_small_cells_are_hidden_and_cannot_be_worked_out(ill: dict[tuple[dt.date
     assert rows("SELECT DISTINCT suppression_reason FROM build_mart_hr.sick_leave WHERE is_suppressed") == [
         ("disclosure_control",)
     ]
+
+
+def test_small_cells_of_encounters_cannot_be_worked_out_either(warehouse: Path) -> None:
+    """A patient counts in every class; the released warehouse has months of 80 patients in up to twelve cells."""
+    with database.connect("transformer") as connection:
+        truth = {
+            (month, f"{class_code} {residence}"): (people, encounters)
+            for month, class_code, residence, people, encounters in connection.execute(
+                "SELECT month_start, class_code, residence, count(*), sum(encounters)"
+                " FROM build_warehouse.int_encounter_patient_month GROUP BY 1, 2, 3"
+            )
+        }
+    published = rows(
+        "SELECT month_start, class_code || ' ' || residence, 80, patients, encounters"
+        " FROM build_mart_social_health.encounter_volume"
+    )
+    months: dict[dt.date, tuple[list[Cell], Cell]] = {}
+    plain: dict[dt.date, tuple[list[Cell], Cell]] = {}
+    for month in {row[0] for row in published}:
+        cells = [Cell(*row[1:]) for row in published if row[0] == month and row[1] != "all all"]
+        [total] = [Cell(*row[1:]) for row in published if row[0] == month and row[1] == "all all"]
+        months[month] = (cells, total)
+        figures = {cell.sector: truth[month, cell.sector] for cell in cells}
+        small = [
+            Cell(name, 80, *((None, None) if people < THRESHOLD else (people, encounters)))
+            for name, (people, encounters) in figures.items()
+        ]
+        plain[month] = (small, total)
+        for cell in cells:
+            assert cell.people is None or (cell.people, cell.days) == figures[cell.sector]
+            assert cell.people is None or cell.people >= THRESHOLD
+    assert sum(cell.people is None for cells, _ in months.values() for cell in cells) > 20
+    assert len(recovered(plain, truth, people_add_up=False)) > 1  # the attack works where only small cells are hidden
+    assert recovered(months, truth, people_add_up=False) == []

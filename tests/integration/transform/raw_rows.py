@@ -204,6 +204,65 @@ def indicators() -> dict[str, list[Row]]:
     }
 
 
+def care(people: int = 80, seed: int = 13) -> dict[str, list[Row]]:
+    """Patients and encounters of the months around the change of the organiser; about every tenth is a stay of two parts.
+
+    Patient number 2 is a second id of patient 1, and patient 9 is under non-disclosure.
+    """
+    rng = random.Random(seed)  # noqa: S311  # synthetic rows
+    patients: list[Row] = []
+    encounters: list[Row] = []
+    for number in range(1, people + 1):
+        home = rng.choice((town.load().municipality_code, town.load().municipality_code, "091", None))
+        patients.append(
+            {
+                "patient_id": f"k1:{number + 10_000:064x}",
+                "identity_code": f"k1:{1 if number == 2 else number:064x}",
+                "identity_code_valid": True,
+                "birth_year": rng.randint(1935, 2022),
+                "municipality_code": None if number == 9 else home,
+                "non_disclosure": number == 9,
+                "last_updated": OBSERVED - timedelta(days=number),
+            }
+        )
+        for _ in range(rng.randint(1, 12)):
+            start = datetime(2022, 10, 1, 8, tzinfo=UTC) + timedelta(hours=rng.randrange(24 * 180))
+            stay = rng.random() < 0.1
+            whole = _encounter(
+                len(encounters), patients[-1], "IMP" if stay else rng.choice(("AMB", "AMB", "AMB", "VR", "HH")), start
+            )
+            encounters.append(whole)
+            for part in range(2 * stay):
+                later = start + timedelta(days=part)
+                encounters.append(
+                    _encounter(len(encounters), patients[-1], "IMP", later) | {"part_of": whole["encounter_id"]}
+                )
+    encounters[3]["status"] = "cancelled"
+    here = [patient for patient in patients if patient["municipality_code"] == town.load().municipality_code]
+    for month in range(4, 10):  # later, one small cell a month: it must not be told by the month's total
+        start = datetime(2023, month, 5, 8, tzinfo=UTC)
+        for patient in patients[:60]:
+            encounters.append(_encounter(len(encounters), patient, "AMB", start))
+        for patient in here[: 1 + month % 4]:
+            encounters.append(_encounter(len(encounters), patient, "VR", start))
+    return {"social_health.patients": patients, "social_health.encounters": encounters}
+
+
+def _encounter(number: int, patient: Row, class_code: str, start: datetime) -> Row:
+    return {
+        "encounter_id": f"k1:{number + 20_000:064x}",
+        "patient_id": patient["patient_id"],
+        "status": "finished",
+        "class_code": class_code,
+        "start_at": start,
+        "start_precision": 14,
+        "end_at": start + timedelta(minutes=30),
+        "part_of": None,
+        "provider_oid": "1.2.246.10.90000113.10.1310",
+        "last_updated": OBSERVED,
+    }
+
+
 def publish(dataset: str, rows: Iterable[Row], connection: psycopg.Connection[Any] | None = None) -> int:
     """Publish `rows` as a snapshot of the whole dataset: opens what is new, closes what is gone. Returns the batch."""
     if connection is None:
