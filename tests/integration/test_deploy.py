@@ -1,6 +1,7 @@
 """Deployment makes what contracts say, twice the same, and refuses what would lose something."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -36,11 +37,104 @@ def test_raw_has_the_columns_of_the_contract(platform: Path) -> None:
         ("loader", "DELETE FROM raw.finance__accounts"),
         ("loader", "UPDATE raw.finance__accounts SET name = 'x'"),
         ("reporting_hr", "SELECT * FROM ops.batch"),
+        ("officer", "SELECT row FROM quarantine.hr"),
+        ("open", "SELECT * FROM mart_finance.freshness"),
+        ("transformer", "SELECT ops.begin_first_load('finance__accounts')"),
     ],
 )
 def test_a_role_is_refused_what_it_does_not_need(platform: Path, role: str, statement: str) -> None:
     with database.connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)
+
+
+def test_a_login_of_another_system_does_not_get_in(platform: Path) -> None:
+    with database.connect_admin(autocommit=True) as connection:
+        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'known'")
+        try:
+            with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                psycopg.connect(database.admin_url(), user="stranger", password="known")
+        finally:
+            connection.execute("DROP ROLE stranger")
+
+
+def test_what_an_earlier_version_granted_is_taken_back(platform: Path) -> None:
+    with database.connect_admin(autocommit=True) as connection:
+        connection.execute("GRANT SELECT ON raw.hr__people, quarantine.hr TO citydata_bi, citydata_engineer")
+        deploy.deploy()
+        for role in ("citydata_bi", "citydata_engineer"):
+            for table in ("raw.hr__people", "quarantine.hr"):
+                [(may,)] = connection.execute("SELECT has_table_privilege(%s, %s, 'SELECT')", (role, table)).fetchall()
+                assert not may, (role, table)
+
+
+ACCOUNT = "INSERT INTO raw.finance__accounts (account, name, _opened_by, _observed_at) VALUES ('4340', 'x', 1, now())"
+
+
+def test_raw_keeps_one_current_version_of_a_key_and_nothing_without_what_is_required(platform: Path) -> None:
+    with database.connect("loader", autocommit=True) as connection:
+        connection.execute(ACCOUNT)
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute(ACCOUNT)
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            connection.execute(
+                "INSERT INTO raw.finance__accounts (account, _opened_by, _observed_at) VALUES ('1', 1, now())"
+            )
+
+
+def test_only_an_empty_table_with_a_key_is_emptied_for_its_first_load(platform: Path) -> None:
+    with database.connect("loader", autocommit=True) as connection:
+        connection.execute(ACCOUNT)
+        with pytest.raises(psycopg.errors.RaiseException, match="finance__accounts is not empty"):
+            connection.execute("SELECT ops.begin_first_load('finance__accounts')")
+        with pytest.raises(psycopg.errors.RaiseException, match="has no registered key"):
+            connection.execute("SELECT ops.begin_first_load('finance__purchase_invoices')")
+        assert connection.execute("SELECT count(*) FROM raw.finance__accounts").fetchone() == (1,)
+
+
+def test_a_row_is_waived_by_somebody_for_a_reason(platform: Path) -> None:
+    with database.connect("loader") as connection, pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(
+            "INSERT INTO quarantine.finance (dataset, batch_id, row_number, reasons, row, state, decided_by)"
+            " VALUES ('finance.accounts', 1, 1, '{x}', '{}', 'waived', 'omistaja')"
+        )
+
+
+def test_an_older_server_is_refused() -> None:
+    with pytest.raises(deploy.DeploymentError, match="PostgreSQL 17 or newer is needed; this server is 16"):
+        deploy._require_version(SimpleNamespace(info=SimpleNamespace(server_version=160009)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("column", "older", "change"),
+    [
+        ("fiscal_year", "integer", None),
+        ("amount_net", "numeric(14,3)", None),
+        ("amount_net", "numeric(16,2)", None),
+        ("amount_net", "numeric(12,2)", "widened column amount_net from numeric(12,2) to numeric(14,2)"),
+        ("board", "integer", None),
+    ],
+)
+def test_a_column_is_widened_in_place_and_never_made_narrower(
+    platform: Path, column: str, older: str, change: str | None
+) -> None:
+    with database.connect_admin() as connection:
+        connection.execute(f"ALTER TABLE raw.finance__purchase_invoices DROP COLUMN {column}")
+        connection.execute(f"ALTER TABLE raw.finance__purchase_invoices ADD COLUMN {column} {older}")
+    if change:
+        assert deploy.deploy() == [f"raw.finance__purchase_invoices: {change}"]
+        assert deploy.deploy() == []
+    else:
+        with pytest.raises(
+            deploy.DeploymentError, match=rf"column {column} is .*only a wider type is changed in place"
+        ):
+            deploy.deploy()
+
+
+def test_a_new_column_must_not_be_required(platform: Path) -> None:
+    with database.connect_admin() as connection:
+        connection.execute("ALTER TABLE raw.finance__accounts DROP COLUMN name")
+    with pytest.raises(deploy.DeploymentError, match="the new column name must not be required"):
+        deploy.deploy()
 
 
 def test_readers_see_one_release_in_a_transaction(platform: Path) -> None:
