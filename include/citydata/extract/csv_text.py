@@ -133,7 +133,10 @@ def _header(options: TextFormat, line: bytes, columns: list[str]) -> list[str]:
         quotechar=options.quote or None,
         quoting=csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,
     )
-    fields = next(reader, [])
+    try:
+        fields = next(reader, [])
+    except csv.Error:
+        raise ContentError("the header is not one line of delimited text") from None
     return [field.strip() for field in fields]
 
 
