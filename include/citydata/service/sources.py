@@ -1,11 +1,14 @@
 """The synthetic source systems that answer over HTTP: one process of the installation, at the same address after a restart."""
 
+import json
 import os
 import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from citydata import contract
+from citydata.contract import FhirConnector
 from citydata.service.postgres import is_free
 from citydata.service.processes import Daemon
 from citydata.settings import ROOT
@@ -16,6 +19,23 @@ _LISTENS_SECONDS = 30.0
 
 class SourcesError(RuntimeError):
     """The process cannot be started; the message has the end of its log."""
+
+
+def _clients() -> dict[str, str]:
+    """Clients of the FHIR server by their id, and their public keys (PEM): those of the contracts whose private key is here."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # only who starts the services needs it
+
+    found = {}
+    for entry in contract.load_each()[0].values():
+        connector = entry.platform.connector
+        if isinstance(connector, FhirConnector) and connector.client_id:
+            key = os.environ.get(f"CITYDATA_SOURCE_{connector.connection.upper()}_KEY", "")
+            if key:
+                private = serialization.load_pem_private_key(key.replace("\\n", "\n").encode(), None)
+                form = serialization.PublicFormat.SubjectPublicKeyInfo
+                public = private.public_key().public_bytes(serialization.Encoding.PEM, form)
+                found[connector.client_id] = public.decode()
+    return found
 
 
 class Sources:
@@ -49,7 +69,8 @@ class Sources:
         command = [sys.executable, "-m", "simulators", "serve", "--state", str(self._home / "simulation.json")]
         command += ["--port", str(port), "--record", str(self._record)]
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
-        self._daemon.start(command, environment | {"PYTHONPATH": str(ROOT / "include")}, self._home)
+        environment |= {"PYTHONPATH": str(ROOT / "include"), "SIMULATORS_FHIR_CLIENTS": json.dumps(_clients())}
+        self._daemon.start(command, environment, self._home)
         deadline = time.monotonic() + _LISTENS_SECONDS
         while not self.address:
             if time.monotonic() > deadline or not self.is_running():

@@ -42,6 +42,16 @@ def _fernet_key() -> str:
     return Fernet.generate_key().decode()
 
 
+def _client_key() -> str:
+    """A private key in PEM on one line, by which a source's server knows this platform (ES384)."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # as above
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415  # as above
+
+    key = ec.generate_private_key(ec.SECP384R1())
+    form, secret = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, secret).decode().replace("\n", "\\n")
+
+
 def _password() -> str:
     return secrets.token_urlsafe(24)
 
@@ -55,6 +65,7 @@ def _generators() -> dict[str, Callable[[], str]]:
         "CITYDATA_PSEUDONYM_KEY": lambda: f"k1:{secrets.token_hex(32)}",
         "CITYDATA_ARCHIVE_KEY": _archive_key,
         "CITYDATA_SOURCE_HR_PASSWORD": _password,
+        "CITYDATA_SOURCE_FHIR_KEY": _client_key,
         "CITYDATA_AIRFLOW_ADMIN_PASSWORD": _password,
         "CITYDATA_AIRFLOW_DATABASE_PASSWORD": _password,
         "CITYDATA_AIRFLOW_FERNET_KEY": _fernet_key,

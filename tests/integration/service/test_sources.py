@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from citydata import contract
+from citydata.extract import Position, fhir
+from citydata.service import state
 from citydata.service.simulation import Simulation, Town
 from citydata.service.sources import Sources, SourcesError
 
@@ -83,3 +86,14 @@ def test_services_that_do_not_come_up_say_why(sources: Sources, home: Path) -> N
     with pytest.raises(SourcesError, match="KeyError"):
         sources.start()
     assert not sources.is_running()
+
+
+def test_the_platform_is_a_client_of_the_fhir_server(
+    home: Path, sources: Sources, platform: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITYDATA_SOURCE_FHIR_KEY", state.make_secrets(home)["CITYDATA_SOURCE_FHIR_KEY"])
+    sources.start()
+    monkeypatch.setenv("CITYDATA_SOURCE_FHIR", f"{sources.address}/fhir")
+    assert requests.get(f"{sources.address}/fhir/Patient", headers=AGENT, timeout=10).status_code == 401
+    [candidate] = fhir.candidates(contract.load("social_health.patients"), Position())
+    assert candidate.source["since"] is None
