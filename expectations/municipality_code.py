@@ -25,7 +25,7 @@ class ColumnValuesMunicipalityCode(ColumnMapMetricProvider):
     def _sqlalchemy(cls, column: sa.ColumnElement[str], **_: Any) -> sa.ColumnElement[bool]:
         number = current(REGISTER, "municipality").c.municipality
         # The classification writes numbers without their zeros.
-        return column.in_(sa.select(sa.func.lpad(sa.cast(number, sa.Text), 3, "0")))
+        return column.in_(sa.select(sa.func.lpad(sa.cast(number, sa.Text), 3, "0")).where(number.is_not(None)))
 
 
 class ExpectColumnValuesToBeMunicipalityCodes(ColumnMapExpectation):

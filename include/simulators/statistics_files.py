@@ -243,7 +243,7 @@ _AROUND = (
 )
 LAND = shapely.box(402_000, 6_672_000, 462_000, 6_717_000)
 """What the boundaries divide (EPSG:3067): the town, its sea and the nearest parts of its neighbours."""
-STRAIT = shapely.box(437_200, 6_672_000, 437_500, 6_679_000)
+STRAIT = shapely.box(437_200, 6_672_000, 437_500, 6_690_000)
 """Water that parts an archipelago, so that an area consists of several parts."""
 
 
@@ -484,6 +484,7 @@ def _break(dataset: str, rows: list[Any], seed: int, day: int) -> None:
     row[name] = value
 
 
+@functools.lru_cache(maxsize=24)
 def _content(dataset: str, seed: int, scale: float, day: int, faults: bool) -> bytes:
     _, make, write = _MADE[dataset]
     rows = make(seed, scale, day)

@@ -94,6 +94,23 @@ def test_accounts_and_their_names_in_the_chart(broken):
     assert broken(check(kind, column="value", name_column="other"), rows) == ["4340", "9999"]
 
 
+def test_postal_codes(broken):
+    right, wrong = ["00100", "06100", "99999"], ["00000", "0610", "061000", "6100 ", "KOKO", "FI-06100", ""]
+    kind = "expect_column_values_to_be_postal_codes"
+
+    assert broken(check(kind, column="value"), [*right, *wrong, None]) == wrong
+    assert broken(check(kind, column="value", totals=["KOKO"]), [*right, "KOKO", "koko"]) == ["koko"]
+
+
+def test_municipality_codes_are_those_of_the_classification(broken):
+    broken.connection.execute("CREATE TEMPORARY TABLE current_statistics__municipalities (municipality smallint)")
+    broken.connection.execute("INSERT INTO current_statistics__municipalities VALUES (20), (91), (992), (NULL)")
+    right, wrong = ["020", "091", "992"], ["20", "91", "999", "0091", ""]
+
+    one = check("expect_column_values_to_be_municipality_codes", column="value")
+    assert broken(one, [*right, *wrong, None]) == wrong
+
+
 def test_values_known_in_another_dataset(broken):
     broken.connection.execute("CREATE TEMPORARY TABLE current_hr__people (person_number text)")
     broken.connection.execute("INSERT INTO current_hr__people VALUES ('P1'), (NULL)")
@@ -170,6 +187,15 @@ def test_permanent_building_ids_have_the_remainder_of_31_as_their_check_characte
 
 def test_property_ids_in_both_forms(broken):
     right = ["63845900130022", "63800100230004", "638-1-23-4", "91-436-5-12", "638-1-23-4-M601", "63800100230004M0601"]
-    wrong = ["6380010023000", "638001002300044", "638-1-23", "00000100230004", "0-1-2-3", "638 1 23 4", "", "638-1-23-4-5"]
+    wrong = [
+        "6380010023000",
+        "638001002300044",
+        "638-1-23",
+        "00000100230004",
+        "0-1-2-3",
+        "638 1 23 4",
+        "",
+        "638-1-23-4-5",
+    ]
 
     assert broken(check("expect_column_values_to_be_valid_property_ids", column="value"), right + wrong) == wrong
