@@ -23,7 +23,7 @@ import pyproj
 import shapely
 
 from simulators import date_of, random_for, sotkanet
-from simulators.buildings import NEIGHBOURS, PLACES
+from simulators.buildings import NEIGHBOURS, PLACES, Place
 from simulators.finance_files import write_complete
 from simulators.municipalities import COUNTIES, MUNICIPALITIES, REGIONS, Municipality
 from simulators.town import MUNICIPALITY_CODE
@@ -231,6 +231,10 @@ class Area:
     site: tuple[int, int] | None = None
 
 
+_PARTS = {
+    "06100": ("Keskusta", "centrum"), "06150": ("itäranta", "östra stranden"), "06200": ("itäinen", "östra"),
+    "06400": ("eteläinen", "södra"), "06450": ("läntinen", "västra"), "06500": ("pohjoinen", "norra"),
+}  # fmt: skip
 # Around the town: postal code, names, municipality, site.
 _AROUND = (
     ("04150", "Martinkylä", "Mårtensby", "753", 408_000, 6_699_500),
@@ -247,6 +251,12 @@ STRAIT = shapely.box(437_200, 6_672_000, 437_500, 6_690_000)
 """Water that parts an archipelago, so that an area consists of several parts."""
 
 
+def _area_names(place: Place) -> tuple[str, str]:
+    """Posti has one post office for the whole centre, Statistics Finland a name for each area."""
+    fi, sv = _PARTS.get(place.postal_code, ("", ""))
+    return f"{place.name_fi.title()} {fi}".strip(), f"{place.name_sv.title()} {sv}".strip()
+
+
 @functools.cache
 def areas() -> tuple[Area, ...]:
     """Areas of the whole country, those of the town first."""
@@ -254,8 +264,7 @@ def areas() -> tuple[Area, ...]:
     found = [
         Area(
             place.postal_code,
-            place.name_fi.title(),
-            place.name_sv.title(),
+            *_area_names(place),
             by_code[place.municipality],
             place.weight,
             (place.easting, place.northing),
@@ -382,7 +391,9 @@ def _features(_seed: int, _scale: float, day: int) -> list[dict[str, Any]]:
     municipality = {area.postal_code: area.municipality.name_fi for area in areas()}
     features = []
     for code, boundary in sorted(boundaries(day).items()):
-        degrees = shapely.transform(boundary, lambda xy: _rounded(to_degrees, xy))
+        # Straight lines of one projection are none of another, unless they have points to follow.
+        followed = shapely.segmentize(boundary, 1_500)
+        degrees = shapely.transform(followed, lambda xy: _rounded(to_degrees, xy))
         geometry = json.loads(shapely.to_geojson(degrees))
         properties = {"kunta": municipality[code], "postinumeroalue": code}
         features.append({"type": "Feature", "properties": properties, "geometry": geometry})
