@@ -213,6 +213,39 @@ def test_address_of_a_source_comes_from_the_environment_else_from_the_connection
     assert os.environ["CITYDATA_SOURCE_HR"] == "postgres://reader@there/hr"
 
 
+@pytest.mark.parametrize(
+    ("asked", "kind", "full"), [(False, "scheduled", True), (True, "manual", True), (False, "asset_triggered", False)]
+)
+@pytest.mark.parametrize("stale", [{}, {"hr": "test headcount: fail"}])
+def test_a_group_that_stays_stale_fails_the_step_and_the_clock_builds_everything(
+    monkeypatch: pytest.MonkeyPatch, asked: bool, kind: str, full: bool, stale: dict[str, str]
+) -> None:
+    from orchestration import steps
+
+    from citydata import release, transform
+
+    builds = []
+
+    def build(**options: Any) -> SimpleNamespace:
+        builds.append(options)
+        return SimpleNamespace(build_id=7, log="build-7.log")
+
+    change = SimpleNamespace(schema="mart_hr", table="headcount", inserted=1, updated=2, deleted=3)
+    done = SimpleNamespace(release_id=5, stale=stale, changes=[change])
+    monkeypatch.setattr(transform, "build", build)
+    monkeypatch.setattr(release, "release", lambda build_id, run_id: done)
+    context = {"params": {"full": asked}, "dag_run": SimpleNamespace(run_type=kind), "run_id": "r1"}
+    monkeypatch.setattr(steps, "get_current_context", lambda: context)
+    if stale:
+        with pytest.raises(
+            steps.GroupsStale, match=r"build 7: 1 groups stay as they were \(hr: test headcount: fail\)"
+        ):
+            steps.build_and_release.function()
+    else:
+        assert steps.build_and_release.function() == {"build": 7, "release": 5, "rows": {"mart_hr.headcount": 6}}
+    assert builds == [{"full": full, "run_id": "r1"}]
+
+
 def test_a_source_that_nobody_gave_an_address_is_in_the_log_and_the_step_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
