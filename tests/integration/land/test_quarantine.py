@@ -84,6 +84,7 @@ def test_rows_of_a_batch_that_is_held_are_not_tried_again(trial: Steps, correcte
     trial.drop("kustannuspaikat.csv", CONTENT + "x;;;\ny;;;\nz;;;\n")
     trial.load(CENTRES)
     assert trial.states(CENTRES) == ["held"]
+    corrected(("maxQuarantinedShare, value: 0.6", "maxQuarantinedShare, value: 1"))
     assert quarantine.retry(CENTRES) == {"open": 0, "reprocessed": 0, "refused_again": 0}
     assert trial.states(CENTRES) == ["held"]
 

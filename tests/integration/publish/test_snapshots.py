@@ -93,7 +93,7 @@ def test_ten_percent_missing_is_held_until_a_person_releases_it(trial: Steps) ->
     assert (
         pipeline.decide(batch["batch_id"], release=True, person="omistaja", reason="yhdistettiin").state == "published"
     )
-    assert trial.batch(CENTRES)["decided_reason"] == "yhdistettiin"
+    assert (trial.batch(CENTRES)["held_reason"], trial.batch(CENTRES)["decided_reason"]) == (None, "yhdistettiin")
     trial.assert_accounted(CENTRES, current=rows(*range(1002, 1020)), extracted=18)
 
 

@@ -87,6 +87,15 @@ def test_status_names_what_is_held_late_and_failed_with_the_next_command(
     assert found.exit_code == 1
 
 
+def test_status_is_1_when_something_failed_although_everything_runs() -> None:
+    late = service_status.Finding("late", "never loaded", ["hr.people"], "./citydata run hr.people")
+    failed = service_status.Finding("failed", "no answer", ["hr.people"], "./citydata run hr.people")
+    assert service_status.Status({"database": True}, findings=[late]).exit_code == 3
+    assert service_status.Status({"database": True}, findings=[late, failed]).exit_code == 1
+    assert service_status.Status({"database": False}).exit_code == 1
+    assert service_status.Status({"database": True}).exit_code == 0
+
+
 def test_status_is_3_when_only_something_waits_for_a_person(
     ledger: psycopg.Connection[Any], platform: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,14 @@ def test_a_key_column_is_required_whether_or_not_the_contract_says_so(tmp_path: 
     assert (key.name, key.required) == ("code", True)
 
 
+def test_how_many_rows_may_be_refused(tmp_path: Path) -> None:
+    path, _ = broken(tmp_path, "maxQuarantinedShare, value: 0.6", "maxQuarantinedShare, value: 0.1")
+    entry = contract.read(path)
+    assert [entry.too_many_quarantined(refused, 30) is None for refused in (0, 3, 4)] == [True, True, False]
+    assert entry.too_many_quarantined(0, 0) is None
+    assert entry.too_many_quarantined(4, 30) == "4 of 30 rows are in quarantine, more than 10.0% (maxQuarantinedShare)"
+
+
 def test_a_promise_in_days_is_as_many_hours(tmp_path: Path) -> None:
     path, _ = broken(tmp_path, "value: 30, unit: h", "value: 2, unit: d")
     assert contract.read(path).sla_hours == 48
