@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from citydata import contract
-from citydata.extract import Position, fhir
+from citydata.extract import Position, fhir, pace
 from citydata.service import state
 from citydata.service.simulation import Simulation, Town
 from citydata.service.sources import Sources, SourcesError
@@ -21,6 +21,7 @@ AGENT = {"User-Agent": "citydata tests"}
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state directory of a small town on its first day; its services take ports from 57480."""
     monkeypatch.setenv("CITYDATA_SOURCES_PORT", "57480")
+    monkeypatch.setenv("CITYDATA_SOURCE_FHIR_KEY", state.make_secrets(tmp_path)["CITYDATA_SOURCE_FHIR_KEY"])
     Simulation(tmp_path).bring(Town(scale=0.02), drop=tmp_path / "drop", files=[], hr=None)
     return tmp_path
 
@@ -53,6 +54,15 @@ def test_they_answer_and_answer_at_the_same_address_after_a_restart(sources: Sou
         requests.get(address, headers=AGENT, timeout=2)
     sources.start()
     assert sources.address == address
+
+
+def test_the_fhir_server_knows_the_platform_and_nobody_else(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources.start()
+    assert requests.get(f"{sources.address}/fhir/Patient", headers=AGENT, timeout=10).status_code == 401
+    monkeypatch.setenv("CITYDATA_SOURCE_FHIR", f"{sources.address}/fhir")
+    monkeypatch.setattr(pace, "wait", lambda connection, per_second: None)  # it stands in a database
+    [export] = fhir.candidates(contract.load("social_health.patients"), Position())
+    assert (export.kind, export.watermark_from) == ("load", None)
 
 
 def test_a_port_that_is_taken_is_left_alone(sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
