@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citydata.extract.fhir_path import Path, PathError, ValueProblem, compiled, instant, reference_id
@@ -180,6 +180,7 @@ def outcome(path: Path, resource: dict[str, Any]) -> str:
     return "none" if found is None else "value" if isinstance(found, str) else type(found).__name__
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.()'=!~ TFirstwheandxofypUR", max_size=30))
 def test_any_text_is_a_path_or_a_path_error(text: str) -> None:
     try:
@@ -203,11 +204,13 @@ PATHS = [
 ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["id", "a", "extension"]), JSON, max_size=3), st.sampled_from(PATHS))
 def test_whatever_stands_in_a_resource_a_path_gives_a_text_or_a_rule(resource: dict[str, Any], path: str) -> None:
     assert outcome(compiled(path, ZONE), resource) in ("value", "none", *RULES)
 
 
+@settings(deadline=None)
 @given(st.datetimes(), st.integers(0, 9), st.sampled_from(["Z", "+02:00", "-11:30"]))
 def test_instants_have_one_form_whatever_the_server_writes(moment: Any, decimals: int, zone: str) -> None:
     fraction = f"{moment.microsecond:06d}000"[:decimals]
