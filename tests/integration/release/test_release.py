@@ -1,12 +1,13 @@
 """A release writes what differs, a group at a time, and never takes away what people made on it."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from citydata import database, release, transform
+from citydata import contract, database, release, transform
 from tests.integration.transform import raw_rows
 from tests.integration.transform.test_build import content, rows
 
@@ -47,6 +48,26 @@ def test_a_group_with_a_failed_test_stays_while_the_other_is_released(warehouse:
     raw_rows.publish("hr.employments", raw_rows.hr()["hr.employments"])
     assert release.release(transform.build().build_id).stale == {}
     assert rows("SELECT DISTINCT stale_since, reason_en FROM mart_hr.freshness") == [(None, None)]
+
+
+def test_a_mart_is_as_old_as_its_oldest_source_and_stale_since_the_first_release_that_left_it(warehouse: Path) -> None:
+    observed, published = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 2, tzinfo=UTC)
+    with database.connect_admin() as connection:
+        connection.execute("UPDATE ops.batch SET observed_at = %s WHERE dataset = 'hr.absences'", (observed,))
+        connection.execute("UPDATE ops.batch SET published_at = %s WHERE dataset = 'hr.people'", (published,))
+    freshness = "SELECT as_of, stale_since, expected_at FROM mart_hr.freshness WHERE table_name = 'sick_leave'"
+    first, second = [], []
+    for seen in (first, second):
+        employments = raw_rows.hr()["hr.employments"]
+        employments[len(first)]["sector"] = "unheard of"
+        raw_rows.publish("hr.employments", employments)
+        assert "hr" in release.release(transform.build().build_id).stale
+        seen.extend(rows(freshness))
+    expected = published + timedelta(hours=contract.load("hr.people").sla_hours)
+    [(as_of, stale_since, expected_at)] = first
+    assert (as_of, expected_at) == (observed, expected)
+    assert stale_since is not None
+    assert second == first
 
 
 def test_shared_rows_that_a_stale_group_points_to_stay(warehouse: Path) -> None:
@@ -141,6 +162,17 @@ def test_an_older_build_is_refused_because_its_tables_are_gone(warehouse: Path) 
         release.ReleaseError, match=rf"build {old} is not the last: build_\* hold what build {old + 1} made"
     ):
         release.release(old)
+
+
+def test_a_build_that_broke_off_or_never_was_is_not_released(warehouse: Path) -> None:
+    with database.connect_admin() as connection:
+        [(broken,)] = connection.execute(
+            "INSERT INTO ops.build (state, code_hash) VALUES ('failed', 'x') RETURNING build_id"
+        ).fetchall()
+    with pytest.raises(release.ReleaseError, match=rf"build {broken} broke off \(failed\) and cannot be released"):
+        release.release(broken)
+    with pytest.raises(release.ReleaseError, match=rf"there is no build {broken + 1}"):
+        release.release(broken + 1)
 
 
 def test_a_new_column_is_added_under_a_view_and_filled(warehouse: Path) -> None:

@@ -219,6 +219,21 @@ def test_the_calendar_knows_the_holidays(warehouse: Path) -> None:
     assert all(day.isocalendar() == (year, week, weekday) for year, week, weekday, day in weeks)
 
 
+def test_one_record_that_asks_for_protection_is_enough_and_a_code_that_fails_its_check_is_not(warehouse: Path) -> None:
+    people = raw_rows.hr()["hr.people"]
+    people[1]["non_disclosure"] = True  # the second number of the first person
+    people[4]["identity_code"] = people[5]["identity_code"]  # mistyped, so that it is somebody else's
+    raw_rows.publish("hr.people", people)
+    assert transform.build().failures == {}
+    employees = "SELECT DISTINCT employee_id FROM build_master.employee_xref WHERE source_id = ANY(%s)"
+    assert len(rows(employees, ["P0005", "P0006"])) == 2
+    assert rows(
+        "SELECT DISTINCT e.non_disclosure, e.email FROM build_master.employee AS e"
+        " JOIN build_master.employee_xref AS x USING (employee_id) WHERE x.source_id = ANY(%s)",
+        ["P0001", "P0002"],
+    ) == [(True, None)]
+
+
 def test_several_person_numbers_of_a_person_are_one_employee(warehouse: Path) -> None:
     numbers = "SELECT employee_id FROM build_master.employee_xref WHERE source_id = ANY(%s)"
     assert len(set(rows(numbers, ["P0001", "P0002"]))) == 1
