@@ -128,10 +128,13 @@ def _columns(entry: Contract) -> list[dict[str, Any]]:
 
 
 def _source_table(entry: Contract) -> dict[str, Any]:
-    # An unchanged dataset is fresh: what counts is when a batch was last published, not when a row last changed.
-    published = (
-        "select coalesce(max(published_at), timestamptz '1970-01-01 00:00:00+00') from ops.batch "
-        f"where dataset = '{entry.dataset}' and kind = 'load' and state = 'published'"
+    # An unchanged dataset is fresh: what counts is when a batch was last published, or its source last said the same again,
+    # not when a row last changed.
+    taken = (
+        "select greatest((select max(published_at) from ops.batch"
+        f" where dataset = '{entry.dataset}' and kind = 'load' and state = 'published'),"
+        f" (select max(seen_at) from ops.arrival where dataset = '{entry.dataset}' and outcome = 'repeated'),"
+        " timestamptz '1970-01-01 00:00:00+00')"
     )
     hours = max(1, round(entry.sla_hours))
     return {
@@ -139,7 +142,7 @@ def _source_table(entry: Contract) -> dict[str, Any]:
         "identifier": entry.raw_name,
         "description": entry.description,
         "config": {
-            "loaded_at_query": published,
+            "loaded_at_query": taken,
             "freshness": {
                 "warn_after": {"count": hours, "period": "hour"},
                 "error_after": {"count": 2 * hours, "period": "hour"},
