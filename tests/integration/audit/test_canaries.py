@@ -10,3 +10,17 @@ def test_every_check_passes_the_sample_and_catches_its_canary(platform, dataset)
     results = canary.run(dataset)
 
     assert [result for result in results if not result.proven] == []
+
+
+@pytest.mark.parametrize(
+    ("clean", "caught", "proven"),
+    [
+        ("pass", "fail", True),
+        ("fail", "fail", False),
+        ("pass", "pass", False),
+        ("pass", "error", False),
+        ("skip", "fail", False),
+    ],
+)
+def test_a_check_is_proven_when_it_passed_and_failed(clean, caught, proven):
+    assert canary.CanaryResult("finance.accounts", "x", clean, caught, 1).proven == proven

@@ -48,6 +48,24 @@ def test_a_content_that_comes_back_after_another_is_news(trial: Steps) -> None:
     trial.assert_accounted(CENTRES, current=[ONE, TWO], extracted=2)
 
 
+def test_a_content_that_comes_back_after_a_rejected_one_or_one_of_another_scope_is_no_news(trial: Steps) -> None:
+    trial.drop("kustannuspaikat-1.csv", BOTH, at=NOON)
+    trial.load(CENTRES)
+    trial.drop("kustannuspaikat-2.csv", FIRST, at=NOON + timedelta(hours=1))
+    trial.load(CENTRES)
+    pipeline.decide(trial.batch(CENTRES)["batch_id"], release=False, person="omistaja", reason="katkennut")
+    trial.drop("kustannuspaikat-3.csv", BOTH, at=NOON + timedelta(hours=2))
+    assert trial.load(CENTRES) == []
+    assert trial.states(CENTRES) == ["published", "rejected"]
+
+    for hour, indicator in enumerate((127, 181, 127)):
+        trial.drop(
+            f"mittarit-{hour}.csv", f"indicator;year;value\n{indicator};2025;1\n", at=NOON + timedelta(hours=hour)
+        )
+        trial.load("trial.measures")
+    assert [outcome for _, outcome in arrivals(trial, "trial.measures")] == ["taken", "taken", "repeated"]
+
+
 def test_a_file_without_its_done_file_is_still_being_written(trial: Steps) -> None:
     path = trial.drop("kustannuspaikat.csv", FIRST, done=False)
     assert trial.load(CENTRES) == []

@@ -87,6 +87,59 @@ def test_status_names_what_is_held_late_and_failed_with_the_next_command(
     assert found.exit_code == 1
 
 
+def test_status_names_tests_that_failed_and_groups_that_stayed_as_they_were(
+    ledger: psycopg.Connection[Any], platform: Path
+) -> None:
+    (platform / "secrets.env").touch()
+    [(build,)] = ledger.execute("insert into ops.build (state) values ('built') returning build_id").fetchall()
+    for name, status in (("amounts_agree", "fail"), ("keys_are_unique", "pass"), ("names_are_known", "warn")):
+        ledger.execute(
+            "insert into ops.dbt_result (build_id, unique_id, resource_type, name, status, seconds)"
+            " values (%s, %s, 'test', %s, %s, 0)",
+            (build, name, name, status),
+        )
+    [(release,)] = ledger.execute(
+        "insert into ops.release (build_id) values (%s) returning release_id", (build,)
+    ).fetchall()
+    ledger.execute(
+        "insert into ops.release_group (release_id, group_name, state, reason) values"
+        " (%s, 'hr', 'stale', 'test amounts_agree: fail'), (%s, 'finance', 'released', null)",
+        (release, release),
+    )
+    found = {finding.cause: finding for finding in service_status.status(Installation()).findings}
+    assert found["build: fail: test"].subjects == ["amounts_agree"]
+    assert "build: warn: test" not in found
+    assert (found["test amounts_agree: fail"].kind, found["test amounts_agree: fail"].subjects) == (
+        "stale",
+        ["group hr"],
+    )
+    assert not [finding for finding in found.values() if "group finance" in finding.subjects]
+
+
+def test_progress_of_a_build_is_that_of_one_that_began_since(ledger: psycopg.Connection[Any]) -> None:
+    ledger.execute("insert into ops.build (state) values ('failed')")
+    since = progress.now(ledger)
+    assert progress.build(ledger, since) is None
+    ledger.execute("insert into ops.build (state) values ('building')")
+    found = progress.build(ledger, since)
+    assert found is not None
+    assert found.step == "build"
+
+
+def test_of_a_batchs_checks_those_are_shown_that_did_not_pass(ledger: psycopg.Connection[Any]) -> None:
+    held = _batch(ledger, "finance.accounts", "held", held_reason="few rows")
+    for name, outcome in (("rows_plausible", "fail"), ("names_known", "pass"), ("codes_known", "error")):
+        ledger.execute(
+            "insert into quality.check_result (source, check_id, dimension, severity, description, outcome, dataset, batch_id,"
+            " evaluated) values ('structure', %s, 'coverage', 'critical', 'x', %s, 'finance.accounts', %s, 1)",
+            (name, outcome, held),
+        )
+    assert [row["check_id"] for row in service_status.batch(ledger, held).failed_checks] == [
+        "codes_known",
+        "rows_plausible",
+    ]
+
+
 def test_status_is_1_when_something_failed_although_everything_runs() -> None:
     late = service_status.Finding("late", "never loaded", ["hr.people"], "./citydata run hr.people")
     failed = service_status.Finding("failed", "no answer", ["hr.people"], "./citydata run hr.people")
