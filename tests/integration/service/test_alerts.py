@@ -53,6 +53,7 @@ def test_a_run_tells_about_the_batches_that_it_holds_and_no_others(alerts: Any) 
 
 def test_a_step_tells_about_the_batches_that_it_names_whichever_run_read_them(alerts: Any) -> None:
     held = [batch("hr.people", "held", str(number), "yesterday") for number in range(3)]
+    batch("hr.people", "held", "the extract has told about it", "tonight")
     alerts.tell_held(CONTEXT, "hr.people", "hr.absences", batch_ids=[])
     assert alerts.sent == []
     alerts.tell_held(CONTEXT, "hr.people", "hr.absences", batch_ids=held[1:])
