@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from lxml import etree
 
@@ -361,12 +361,7 @@ class _Features(_Server):
         for link in links if isinstance(links, list) else []:
             if isinstance(link, dict) and link.get("rel") == "next" and isinstance(link.get("href"), str):
                 where = urljoin(answer.url, link["href"])
-                if _origin(where) != _origin(self.session.base):
+                if not self.session.leads_here(where):
                     raise SourceError("the address of the next page leads to another server than the connection's")
                 return where
         return None
-
-
-def _origin(address: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import pyarrow.compute as pc
 import requests
@@ -228,7 +228,7 @@ def _linked(session: Session, options: RestConnector, asked: Parameters) -> Iter
     seen = {page.answer.url}
     yield page
     while (where := _next_address(options, page)) is not None:
-        if _origin(where) != _origin(session.base):
+        if not session.leads_here(where):
             raise ContentError("the address of the next page leads to another server")
         if where in seen:
             raise ContentError("the address of the next page is that of a page that came already")
@@ -251,11 +251,6 @@ def _next_address(options: RestConnector, page: _Page) -> str | None:
     if not isinstance(found, str):
         raise ContentError(f"what is at {'.'.join(options.paging.next)} is not the address of a page")
     return urljoin(page.answer.url, found)
-
-
-def _origin(address: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _counted(session: Session, options: RestConnector, asked: Parameters) -> Iterator[_Page]:

@@ -96,8 +96,12 @@ class Session:
         self.base = urlunsplit((parts.scheme, where, parts.path.rstrip("/"), "", ""))
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"citydata/1.0 ({town.load().name_fi}; data platform)"
-        if parts.username is not None:
-            self._session.auth = (parts.username, parts.password or "")
+        # Not the session's: an answer may lead to another server, which must not be told the login.
+        self._login = (parts.username, parts.password or "") if parts.username is not None else None
+
+    def leads_here(self, address: str) -> bool:
+        """Whether an address is one of this source: of the same scheme, host and port."""
+        return _origin(address) == _origin(self.base)
 
     def get(
         self,
@@ -176,7 +180,14 @@ class Session:
         timeout = self.options.timeout_seconds
         try:
             with self._session.request(
-                method, url, params=params, data=data, headers=headers, timeout=timeout, stream=True
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                stream=True,
+                auth=self._login if self.leads_here(url) else None,
             ) as response:
                 if response.status_code not in statuses:
                     self._refuse(response)
@@ -216,6 +227,11 @@ class Session:
         }.get(response.status_code, "the request is not what the source expects")
         path = urlsplit(response.url).path
         raise SourceError(f"“{self.options.connection}” answers {status} for {path}: {advice}")
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def retry_after(value: str | None) -> float | None:

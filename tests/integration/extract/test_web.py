@@ -82,6 +82,16 @@ def test_an_answer_comes_whole_with_what_the_source_said(source: Source) -> None
     assert "geheim" not in answer.url
 
 
+def test_another_server_is_not_told_the_login(source: Source) -> None:
+    other = Source()
+    other.replies = source.replies = [say(200)]
+    session().get(f"http://{source.address}/api/file")
+    session().get(f"http://{other.address}/signed/file")
+    assert ["Authorization" in headers for _, headers, _ in (*source.requests, *other.requests)] == [True, False]
+    other.server.shutdown()
+    other.server.server_close()
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
