@@ -134,6 +134,13 @@ def test_a_keyless_dataset_has_no_volatile_columns(tmp_path: Path) -> None:
         contract.read(path)
 
 
+def test_a_volatile_column_is_kept_and_makes_no_new_version(tmp_path: Path) -> None:
+    path, _ = broken(tmp_path, NAME, f"{NAME}          - {{property: volatile, value: true}}\n")
+    entry = contract.read(path)
+    assert [*entry.table_columns] == ["code", "name", "budget", "valid_from"]
+    assert entry.compared_columns == ["code", "budget", "valid_from"]
+
+
 def test_a_key_column_is_required_whether_or_not_the_contract_says_so(tmp_path: Path) -> None:
     path, _ = broken(
         tmp_path, "        primaryKeyPosition: 1\n        required: true\n", "        primaryKeyPosition: 1\n"
