@@ -1,6 +1,7 @@
 """The server of the synthetic services: its faults, its state, and how it starts and ends as a process."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -72,6 +73,19 @@ def test_without_faults_nothing_happens(service: Sources) -> None:
 def test_who_does_not_say_who_asks_is_refused(service: Sources) -> None:
     address = f"{service.address}{sotkanet.BASE}/regions"
     assert requests.get(address, headers={"User-Agent": ""}, timeout=10).status_code == 403
+
+
+def test_the_values_of_queries_stay_out_of_logs(
+    service: Sources, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when something else has configured logging anew."""
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)
+    with caplog.at_level(logging.DEBUG):
+        requests.get(f"{service.address}{sotkanet.BASE}/json?indicator=127&years=1990", timeout=10)
+    assert [record.getMessage() for record in caplog.records if record.name == "simulators.web"] == [
+        f"GET {sotkanet.BASE}/json 200"
+    ]
+    assert "1990" not in "".join(record.getMessage() for record in caplog.records if "urllib3" not in record.name)
 
 
 def test_the_town_is_the_one_of_the_state_file(tmp_path: Path) -> None:
