@@ -122,7 +122,7 @@ class Landing:
             if text is None:  # a field that no record of a JSON document has
                 text = pa.nulls(rows, pa.string())
             if column.pseudonymous:
-                code, valid = self._pseudonymised(text)
+                code, valid = self._pseudonymised(column, text)
                 arrays[column.name] = code
                 if column.identity_code:
                     arrays[f"{column.name}_valid"] = valid
@@ -177,11 +177,12 @@ class Landing:
             if column.name in texts:
                 texts[column.name] = pc.if_else(open_to_all, texts[column.name], pa.scalar(None, pa.string()))
 
-    def _pseudonymised(self, codes: pa.Array) -> tuple[pa.Array, pa.Array]:
+    def _pseudonymised(self, column: Column, codes: pa.Array) -> tuple[pa.Array, pa.Array]:
         assert self._pseudonyms
+        replaced = self._pseudonyms.pseudonym if column.identity_code else self._pseudonyms.of_id
         distinct = codes.dictionary_encode()
         plain = distinct.dictionary.to_pylist()
-        pseudonyms = pa.array([self._pseudonyms.pseudonym(code) for code in plain], pa.string())
+        pseudonyms = pa.array([replaced(code) for code in plain], pa.string())
         valid = pa.array([identity_code.is_valid(identity_code.normalised(code)) for code in plain], pa.bool_())
         return pc.take(pseudonyms, distinct.indices), pc.take(valid, distinct.indices)
 

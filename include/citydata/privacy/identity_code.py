@@ -58,7 +58,11 @@ class Pseudonyms:
 
     def pseudonym(self, code: str) -> str:
         """`version:hex` of the normalised code."""
-        return f"{self._version}:{hmac.digest(self._key, normalised(code).encode(), hashlib.sha256).hex()}"
+        return self.of_id(normalised(code))
+
+    def of_id(self, text: str) -> str:
+        """`version:hex` of a source's own id, in which letters of another case are other letters."""
+        return f"{self._version}:{hmac.digest(self._key, text.encode(), hashlib.sha256).hex()}"
 
     def register(self, connection: psycopg.Connection[Any]) -> None:
         """Make sure that this version's key is the one that was used before.

@@ -113,7 +113,7 @@ def boundary(text: str | None, *, last: bool = False) -> datetime | None:
 
 def expected(sources: Sources, dataset: str) -> set[tuple[Any, ...]]:
     """The table as the server's resources say it must be, less the encounters that are wrong."""
-    pseudonym = Pseudonyms().pseudonym
+    pseudonyms = Pseudonyms()
     town = sources.town
     records = records_of(town.seed, town.scale, town.day)
     made = set()
@@ -123,8 +123,8 @@ def expected(sources: Sources, dataset: str) -> set[tuple[Any, ...]]:
             home = one.get("extension", [{"valueCoding": {"code": None}}])[0]["valueCoding"]["code"]
             made.add(
                 (
-                    pseudonym(one["id"]),
-                    pseudonym(codes[0]) if codes else None,
+                    pseudonyms.of_id(one["id"]),
+                    pseudonyms.pseudonym(codes[0]) if codes else None,
                     int(one["birthDate"][:4]),
                     None if protected(one) else home,
                     protected(one),
@@ -137,13 +137,13 @@ def expected(sources: Sources, dataset: str) -> set[tuple[Any, ...]]:
             continue
         made.add(
             (
-                pseudonym(one["id"]),
-                pseudonym(referred(one["subject"]["reference"])),
+                pseudonyms.of_id(one["id"]),
+                pseudonyms.of_id(referred(one["subject"]["reference"])),
                 one["status"],
                 one["class"]["code"],
                 start,
                 end,
-                pseudonym(referred(one["partOf"]["reference"])) if "partOf" in one else None,
+                pseudonyms.of_id(referred(one["partOf"]["reference"])) if "partOf" in one else None,
                 one["serviceProvider"]["reference"].removeprefix("Organization/"),
             )
         )

@@ -51,6 +51,7 @@ def test_a_pseudonym_depends_on_the_code_and_the_key_only(monkeypatch: pytest.Mo
     assert pseudonym == first.pseudonym(" 010190-900p ") == identity_code.Pseudonyms().pseudonym("010190-900P")
     assert pseudonym.startswith("k7:")
     assert first.pseudonym("010190-9011") != pseudonym
+    assert first.of_id("Ab-1") != first.of_id("ab-1"), "ids of a source are told apart by case"
     monkeypatch.setenv("CITYDATA_PSEUDONYM_KEY", f"k7:{secrets.token_hex(32)}")
     assert identity_code.Pseudonyms().pseudonym("010190-900P") != pseudonym
 
