@@ -54,7 +54,7 @@ def _explained() -> Iterator[None]:
     """Say errors of the platform and of the database in a sentence, without values and without a traceback."""
     import psycopg
 
-    from citydata import audit, contract, database, deploy, extract, ops, release, transform
+    from citydata import audit, contract, database, deploy, extract, geopackage, ops, release, transform
     from citydata.service import airflow, inputs, installation, postgres
     from citydata.settings import SettingMissing
 
@@ -66,6 +66,7 @@ def _explained() -> Iterator[None]:
         deploy.DeploymentError,
         extract.ContentError,
         extract.SourceError,
+        geopackage.ExportError,
         inputs.InputError,
         installation.InstallationError,
         ops.BatchError,
@@ -271,7 +272,7 @@ def run(
 
     Exit codes: 0 done, 1 failure, 2 wrong usage, 3 done but a batch is held or a group is stale.
     """
-    from citydata import contract, database, pipeline, release, schedule, transform
+    from citydata import contract, database, geopackage, pipeline, release, schedule, transform
     from citydata.service import progress
     from citydata.service.display import console, summary
     from citydata.service.up import Outcome
@@ -297,6 +298,7 @@ def run(
                 pipeline.run(chosen, window=window)
             else:
                 release.release(transform.build().build_id)
+                geopackage.refresh()
             done = progress.datasets(connection, moment)
             outcome = Outcome(
                 True, [item for item in done if item.dataset in chosen], progress.build(connection, moment)
@@ -566,6 +568,28 @@ def quarantine_waive(
     with _explained():
         count = rows.waive(dataset, ids or [], person=person or getpass.getuser(), reason=reason)
     typer.echo(f"{dataset}: {count} rows waived")
+
+
+export = typer.Typer(help="Files for other programs.", no_args_is_help=True)
+app.add_typer(export, name="export")
+
+
+@export.command("geopackage")
+def export_geopackage(
+    directory: Annotated[
+        Path | None, typer.Option(help="Where to write them. [default: export/gis in CITYDATA_HOME]")
+    ] = None,
+) -> None:
+    """Write the buildings of the mart as GeoPackage, in ETRS-TM35FIN and in the town's local projection.
+
+    A build that changes them writes the files in CITYDATA_HOME by itself.
+    """
+    from citydata import geopackage
+
+    _installation()
+    with _explained():
+        for path in geopackage.export(directory):
+            typer.echo(path)
 
 
 def _show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], json_: bool) -> None:

@@ -326,7 +326,7 @@ def run(datasets: Iterable[str], *, window: Window | None = None, build: bool = 
 
     A source that cannot be read does not stop the others; its error is raised at the end.
     """
-    from citydata import release, transform  # noqa: PLC0415
+    from citydata import geopackage, release, transform  # noqa: PLC0415
 
     chosen, batch_ids, errors = list(datasets), [], []
     for dataset in chosen:
@@ -337,6 +337,7 @@ def run(datasets: Iterable[str], *, window: Window | None = None, build: bool = 
     published = audit_and_publish(chosen, batch_ids)
     if build and any(batch.altered for batches in published.values() for batch in batches):
         release.release(transform.build().build_id)
+        geopackage.refresh()
     if errors:
         raise ExceptionGroup(f"{len(errors)} of {len(chosen)} datasets could not be read", errors)
     return published

@@ -110,12 +110,13 @@ def publish(dataset: str) -> dict[str, list[int]]:
 @without_values
 def build_and_release() -> dict[str, Any]:
     """Build what is out of date, everything on the daily run, and release what can be. One task: the two are one chain."""
-    from citydata import release, transform  # noqa: PLC0415
+    from citydata import geopackage, release, transform  # noqa: PLC0415
 
     context = get_current_context()
     full = context["params"]["full"] or context["dag_run"].run_type == "scheduled"
     build = transform.build(full=full, run_id=context["run_id"])
     done = release.release(build.build_id, run_id=context["run_id"])
+    geopackage.refresh()
     if done.stale:
         reasons = "; ".join(f"{group}: {reason}" for group, reason in done.stale.items())
         raise GroupsStale(

@@ -76,8 +76,8 @@ def _first_axis(srid: int) -> str:
 
 
 def local_name(element: etree._Element) -> str:
-    """The name of an element without its namespace."""
-    return str(etree.QName(element).localname)
+    """The name of an element without its namespace, or without a prefix that nobody has declared."""
+    return str(element.tag).rpartition("}")[2].rpartition(":")[2]
 
 
 def ewkt(holder: etree._Element, inherited: str | None, axes: Axes) -> str | None:

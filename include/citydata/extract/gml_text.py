@@ -64,15 +64,20 @@ def parse(
         root = parser.close()
         for event, element in parser.read_events():
             reading.take(event, element)
-    except etree.XMLSyntaxError as error:
-        # The parser's own text may quote the document.
-        kind = etree.ErrorTypes._getName(error.code, "ERR").removeprefix("ERR_").lower().replace("_", " ")
-        if error.code == etree.ErrorTypes.ERR_DOCUMENT_EMPTY:
-            raise NotWhole("the document is not XML") from None
-        about = "it breaks off in an exception report" if reading.reported else "not well-formed XML"
-        raise NotWhole(f"{about}: {kind} at line {error.lineno}, column {error.offset}") from None
+    except etree.XMLSyntaxError:
+        raise _not_well_formed(parser.feed_error_log, reading.reported) from None
     reading.finish(root)
     yield reading.block()
+
+
+def _not_well_formed(log: Any, reported: bool) -> NotWhole:
+    """The last error of the parser as its kind and place; its own text may quote the document."""
+    last = log[-1] if len(log) else None
+    if last is None or last.type == etree.ErrorTypes.ERR_DOCUMENT_EMPTY:
+        return NotWhole("the document is not XML")
+    kind = last.type_name.removeprefix("ERR_").lower().replace("_", " ")
+    about = "it breaks off in an exception report" if reported else "not well-formed XML"
+    return NotWhole(f"{about}: {kind} at line {last.line}, column {last.column}")
 
 
 def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
