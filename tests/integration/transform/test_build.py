@@ -151,6 +151,14 @@ def test_results_are_kept_and_checks_have_judged_something(warehouse: Path) -> N
     assert {"finance.accounts", "hr.people"} <= {dataset for (dataset,) in staged}
 
 
+def test_a_check_that_judged_no_row_has_not_passed(warehouse: Path) -> None:
+    raw_rows.publish("hr.absences", [])
+    build = transform.build()
+    assert rows("SELECT count(*) FROM build_warehouse.fct_absence") == [(0,)]
+    judged = "SELECT DISTINCT evaluated > 0, outcome FROM quality.check_result WHERE build_id = %s AND source = 'dbt' ORDER BY 1"
+    assert rows(judged, build.build_id) == [(False, "error"), (True, "pass")]
+
+
 def test_neither_log_nor_message_holds_a_value(warehouse: Path) -> None:
     people = raw_rows.hr()
     people["hr.employments"][0]["sector"] = "salainen arvo"
@@ -181,8 +189,16 @@ def test_an_unchanged_dataset_is_fresh(warehouse: Path) -> None:
         connection.execute(
             "UPDATE ops.batch SET published_at = now() - interval '9 days' WHERE dataset = 'hr.absences'"
         )
+        connection.execute(
+            "UPDATE ops.batch SET published_at = now() - interval '9 days' WHERE dataset = 'finance.suppliers'"
+        )
+        connection.execute(
+            "INSERT INTO ops.arrival (dataset, file_name, bytes, content_sha256, observed_at, outcome)"
+            " VALUES ('finance.suppliers', 'toimittajat.csv', 1, 'x', now(), 'repeated')"
+        )
     status = {entry.dataset: entry.status for entry in transform.source_freshness()}
     assert status["finance.accounts"] == "pass"
+    assert status["finance.suppliers"] == "pass"  # the source said the same again
     assert status["hr.people"] == "warn"
     assert status["hr.absences"] == "error"
     build = transform.build(full=True)
