@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.responses import Response
 
 from citydata import contract, pipeline, settings
 from citydata.contract import Contract
@@ -279,6 +280,25 @@ def test_tokens_are_renewed_while_a_job_is_waited_for(
     [(_, keys, _)] = rows(entry(PATIENTS), Position())
     assert set(keys) == records_of(asked.town.seed, asked.town.scale, 0).current("Patient").keys()
     assert len(re.findall("POST /fhir/auth/token 200", caplog.text)) > 1
+
+
+def test_a_token_that_got_lost_is_asked_for_by_another_assertion(
+    asked: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, lost = server._Server.token, []
+
+    async def token(self: Any, request: Any) -> Response:
+        answer = await given(self, request)
+        if not lost:
+            lost.append(answer)
+            return Response(status_code=503)
+        return answer
+
+    monkeypatch.setattr(server._Server, "token", token)
+    asked.reset(scale=0.05)
+    [(_, keys, _)] = rows(entry(PATIENTS), Position())
+    assert len(keys) > 20
+    assert [lost[0].status_code] == [200], "the first assertion was used up"
 
 
 def test_files_with_signed_addresses_are_fetched_without_a_token(
