@@ -140,6 +140,7 @@ def test_a_build_that_failed_after_the_news_is_told_and_not_waited_for(since: An
     scheduler.work[BUILD_DAG] = [{"task_id": "build_and_release", "state": "failed", "try_number": 2}]
     [failure] = work(scheduler, since).failures
     assert (failure.dag, failure.task) == (BUILD_DAG, "build_and_release")
+    assert scheduler.answers == len(scheduler.triggered), "asked once"
 
 
 def test_a_build_that_never_begins_is_told(since: Any, monkeypatch: pytest.MonkeyPatch) -> None:
