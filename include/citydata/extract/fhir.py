@@ -59,8 +59,8 @@ class _Export:
 
     server: "_Server"
     manifests: tuple[Answer, ...]
-    lists: tuple[str, ...]
-    """Which files of the manifests a batch is made of: output or deleted."""
+    files: str
+    """Which list of the manifests a batch is made of: output or deleted."""
     window: bool
 
 
@@ -84,9 +84,9 @@ def candidates(contract: Contract, position: Position) -> Iterator[Candidate]:
             )
         source = {"server_time": at.isoformat(), "since": since} | ({"until": until} if until else {})
         if any(_files(manifest.json(), "deleted", options) for manifest in manifests):
-            place = _Export(server, manifests, ("deleted",), bool(position.window))
+            place = _Export(server, manifests, "deleted", bool(position.window))
             yield Candidate(at, kind="deletions", place=place, source=source)
-        place = _Export(server, manifests, ("output",), bool(position.window))
+        place = _Export(server, manifests, "output", bool(position.window))
         yield Candidate(at, watermark_from=since, place=place, source=source)
     finally:
         server.forget(job)
@@ -324,11 +324,10 @@ def _chunks(export: _Export, load: bool, result: Fetch) -> Iterator[bytes]:
     rows = 0
     for manifest in export.manifests:
         yield from answers.record(manifest)
-        for name in export.lists:
-            for entry in _files(manifest.json(), name, options):
-                answer = server.file(entry, manifest)
-                rows += _count(answer)
-                yield from answers.record(answer)
+        for entry in _files(manifest.json(), export.files, options):
+            answer = server.file(entry, manifest)
+            rows += _count(answer)
+            yield from answers.record(answer)
     for report in reports:
         yield from answers.record(report)
     result.source["lines"] = rows
