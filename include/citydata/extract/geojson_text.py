@@ -90,7 +90,7 @@ def _ewkt(geometry: Any, srid: int) -> str | None:
 
 def _nested(coordinates: Any, depth: int) -> str:
     """Coordinates as WKT writes them. Raises ValueError for what is not lists, `depth` deep, of positions."""
-    if not isinstance(coordinates, list) or not coordinates:
+    if not isinstance(coordinates, list):
         raise ValueError("no coordinates")
     if depth:
         return "(" + ", ".join(_nested(item, depth - 1) for item in coordinates) + ")"

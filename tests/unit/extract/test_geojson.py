@@ -106,7 +106,8 @@ def test_what_is_no_feature_is_refused_and_the_others_are_read() -> None:
     "geometry",
     [
         {"type": "Polygon", "coordinates": []},
-        {"type": "Polygon", "coordinates": [[["25", "60"]]]},
+        {"type": "Polygon", "coordinates": [[["25.1", 60.1], *RING[1:-1], ["25.1", 60.1]]]},
+        {"type": "Point", "coordinates": ["25 60", 61]},
         {"type": "Polygon", "coordinates": [[[25.1, 60.1], [25.2, None], [25.2, 60.2], [25.1, 60.1]]]},
         {"type": "Polygon", "coordinates": [RING[:-1]]},
         {"type": "Polygon", "coordinates": [[[25, 60], [26, 61], [26, 60], [25, 61], [25, 60]]]},
@@ -162,6 +163,21 @@ def test_a_missing_geometry_is_missing() -> None:
 def test_another_document_is_held_with_what_it_is(content: str | bytes, complaint: str) -> None:
     with pytest.raises(ContentError, match=complaint):
         parsed(content.encode() if isinstance(content, str) else content)
+
+
+def test_a_geometry_that_the_contract_has_no_column_for_is_not_dropped() -> None:
+    codes = contract.load("statistics.population_by_postal_area")
+    names = [column.source_name for column in codes.columns]
+    content = {"posti_alue": "06100", "year": 2022, "population": 5}
+    polygon = {"type": "Polygon", "coordinates": [RING]}
+    for geometry, complaint in ((None, None), (polygon, "geometries, and the contract has no column for them")):
+        one = {"type": "Feature", "properties": content, "geometry": geometry}
+        blocks = geojson_text.parse(codes, AREAS.platform.connector, iter([collection(one)]), names)  # type: ignore[arg-type]
+        if complaint:
+            with pytest.raises(ContentError, match=complaint):
+                next(blocks)
+        else:
+            assert rows(next(blocks)) == [("06100", "2022", "5")]
 
 
 def test_no_feature_is_no_row() -> None:

@@ -48,6 +48,13 @@ def test_a_header_whose_titles_hold_delimiters_is_known_to_the_letter() -> None:
     assert {row[3]: row[4] for row in read}["638"] == "Porvoo"
 
 
+def test_what_is_no_delimited_text_is_called_what_it_is() -> None:
+    document = b'{"class": "dataset", "id": [], "size": [], "dimension": {}}'
+    for entry in (AREAS, POPULATION):
+        with pytest.raises(ContentError, match=r"; the file is JSON-stat 2, an answer of PxWeb$"):
+            parsed(entry, document)
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -57,9 +64,8 @@ def test_a_header_whose_titles_hold_delimiters_is_known_to_the_letter() -> None:
         SAMPLE.splitlines()[0].replace(
             b"Municipality,Name of the municipality", b"Name of the municipality,Municipality"
         ),
-        b'{"class": "dataset", "id": [], "size": [], "dimension": {}}',
     ],
-    ids=["another", "another letter", "mended", "another order", "another document"],
+    ids=["another", "another letter", "mended", "another order"],
 )
 def test_any_other_header_holds_the_batch(header: bytes) -> None:
     with pytest.raises(ContentError, match="not the contract's source names in their order, to the letter"):
