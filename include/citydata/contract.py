@@ -100,6 +100,13 @@ class TextFormat(Strict):
     # by_srs: two coordinates stand in the order that the name of their reference system means; some sources write another
     axes: Literal["by_srs", "east_north", "north_east"] = "by_srs"
 
+    @model_validator(mode="after")
+    def rows_named(self) -> "TextFormat":
+        """GML is read feature by feature."""
+        if self.format == "gml" and not self.feature:
+            raise ValueError("format gml needs `feature`, the local name of the element that is one row")
+        return self
+
 
 class FilesConnector(TextFormat):
     """Files that a source drops into a directory."""
@@ -269,10 +276,14 @@ class OgcConnector(HttpOptions):
     def answerable(self) -> "OgcConnector":
         """Pages that do not overlap, and coordinates of which it is known which is which."""
         if self.protocol == "wfs" and self.page_size and not self.sort_by:
-            raise ValueError("page_size needs `sort_by`, a unique field: the order of a WFS may change from page to page")
+            raise ValueError(
+                "page_size needs `sort_by`, a unique field: the order of a WFS may change from page to page"
+            )
         if self.protocol == "wfs" and self.page_size and self.version == "1.0.0":
             raise ValueError("version 1.0.0 has no pages: leave page_size out")
-        if self.protocol == "features" and (self.srs not in (None, "EPSG:3067") or self.axes != "by_srs" or self.sort_by):
+        if self.protocol == "features" and (
+            self.srs not in (None, "EPSG:3067") or self.axes != "by_srs" or self.sort_by
+        ):
             raise ValueError(
                 "ask an OGC API for EPSG:3067 or longitude and latitude (no srs): of other systems servers disagree which"
                 " coordinate comes first; axes and sort_by are for a WFS"
