@@ -13,7 +13,7 @@ import io
 import json
 import logging
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -386,26 +386,22 @@ class _Service:
         recorded = self.town.recorded.get("social_health.indicators")
         offered: list[dict[str, Any]]
         offered = _loaded(recorded) if recorded else [indicator_of(one, self.town.day) for one in INDICATORS]
-        path = self.town.recorded.get("social_health.indicator_values")
-        if path is None:
+        if "social_health.indicator_values" not in self.town.recorded:
             return offered
         rows = self._recorded()
-        changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
         return [
-            self._as_recorded(one, [row for row in rows if row.indicator == one["id"]], changed)
+            self._as_recorded(one, [row for row in rows if row.indicator == one["id"]])
             for one in offered
             if any(row.indicator == one["id"] for row in rows)
         ]
 
     @staticmethod
-    def _as_recorded(entry: dict[str, Any], rows: list[Value], changed: str) -> dict[str, Any]:
-        """The description says of which years and genders there are values, and when their file changed."""
+    def _as_recorded(entry: dict[str, Any], rows: list[Value]) -> dict[str, Any]:
+        """The description says of which years and genders there are values. When they changed, nobody recorded."""
         years = [row.year for row in rows]
         sexes = [gender for gender in GENDERS if any(row.gender == gender for row in rows)]
         classifications = entry["classifications"]
-        return {
-            **entry,
-            "data-updated": changed,
+        return {name: value for name, value in entry.items() if name != "data-updated"} | {
             "range": {"start": min(years), "end": max(years)},
             "classifications": {**classifications, "sex": {**classifications["sex"], "values": sexes}},
         }

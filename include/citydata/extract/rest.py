@@ -7,6 +7,7 @@ what it declares has come, pages are different pages, and rows are those of the 
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +40,8 @@ ACCEPT = {
 }
 WIDEST_RANGE = 10_000
 """A range of a catalogue with more values is a mistake of the catalogue."""
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}$")
 
 Parameters = Mapping[str, str | Sequence[str]]
 
@@ -99,8 +102,13 @@ def _offered(
 
 
 def _offer(options: RestConnector, name: str, version: Any, asked: Parameters, observed_at: datetime) -> Offer:
-    """A version of a part. The moment is the catalogue's: a version that comes back after another one is news again."""
-    content = json.dumps([options.path, asked, version], sort_keys=True, default=str)
+    """A version of a part. The moment is the catalogue's: a version that comes back after another one is news again.
+
+    A version that is a day may change until that day is over, so that it is another one, read once more, from then on.
+    """
+    today = observed_at.date().isoformat()
+    changing = today if _DAY.match(str(version)) and str(version) >= today else None
+    content = json.dumps([options.path, asked, version, changing], sort_keys=True, default=str)
     return Offer(f"{name} ({version})", 0, observed_at, lambda: hashlib.sha256(content.encode()).hexdigest())
 
 

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,20 @@ def test_an_offer_is_another_one_when_version_or_question_are(service: Service) 
         assert after[0] != before[0]
         assert after[1] == before[1]
     assert len(digests(changed=None)) == 1  # a part without a version is read each time
+
+
+@pytest.mark.parametrize(
+    ("version", "again"), [("2026-11-24", True), ("2026-11-25", True), ("2026-11-23", False), ("7", False)]
+)
+def test_a_day_that_is_not_over_is_read_once_more(version: str, again: bool) -> None:
+    """Two changes of one day have the same version."""
+    moments = [
+        datetime(2026, 11, day, hour, tzinfo=UTC) for day, hour in ((24, 4), (24, 23), (25, 4), (26, 4), (27, 4))
+    ]
+    digests = [rest._offer(rest._options(asking()), "meter=1", version, {}, moment).digest() for moment in moments]
+    assert digests[0] == digests[1]
+    assert (digests[1] != digests[2]) is again
+    assert digests[3] == digests[4]
 
 
 def test_a_part_that_the_catalogue_does_not_have_is_logged(service: Service, caplog: pytest.LogCaptureFixture) -> None:

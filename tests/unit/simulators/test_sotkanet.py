@@ -175,6 +175,7 @@ def test_a_recorded_answer_is_given_in_place_of_the_synthetic_one(service: Sourc
     [described] = ask(service, "indicators")
     assert (described["id"], described["range"]) == (4, {"start": 2022, "end": 2023})
     assert described["classifications"]["sex"]["values"] == ["total"]
+    assert "data-updated" not in described  # so that whatever is put in its place is read
     assert ask(service, "json", indicator=4) == rows
     assert ask(service, "json", indicator=4, years=2023) == rows[1:]
     assert ask(service, "json", indicator=127) == []
