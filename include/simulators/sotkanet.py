@@ -388,12 +388,10 @@ class _Service:
         offered = _loaded(recorded) if recorded else [indicator_of(one, self.town.day) for one in INDICATORS]
         if "social_health.indicator_values" not in self.town.recorded:
             return offered
-        rows = self._recorded()
-        return [
-            self._as_recorded(one, [row for row in rows if row.indicator == one["id"]])
-            for one in offered
-            if any(row.indicator == one["id"] for row in rows)
-        ]
+        rows: dict[int, list[Value]] = {}
+        for row in self._recorded():
+            rows.setdefault(row.indicator, []).append(row)
+        return [self._as_recorded(one, rows[one["id"]]) for one in offered if one["id"] in rows]
 
     @staticmethod
     def _as_recorded(entry: dict[str, Any], rows: list[Value]) -> dict[str, Any]:
