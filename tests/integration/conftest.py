@@ -14,7 +14,7 @@ from citydata.service.postgres import Cluster
 from tests.integration import sources as synthetic
 from tests.integration.sources import Sources
 from tests.integration.steps import Steps
-from tests.integration.transform import geographic_rows, raw_rows
+from tests.integration.transform import geographic_rows, raw_rows, statistical_rows
 
 TRIAL_CONTRACTS = Path(__file__).parents[1] / "contracts"
 
@@ -35,7 +35,8 @@ def released(cluster: Cluster, _template: str, tmp_path_factory: pytest.TempPath
         patch.setenv("CITYDATA_DATABASE_URL", cluster.url("template_released"))
         contract.load_each.cache_clear()
         deploy.deploy()
-        raw_rows.publish_all(raw_rows.finance() | raw_rows.hr() | raw_rows.care() | geographic_rows.gis())
+        raw_rows.publish_all(raw_rows.finance() | raw_rows.hr() | raw_rows.care() | raw_rows.indicators())
+        raw_rows.publish_all(geographic_rows.gis() | statistical_rows.statistics())
         build = transform.build()
         assert build.failures == {}
         assert release.release(build.build_id).stale == {}
