@@ -134,7 +134,9 @@ def test_mistakes_of_the_source_go_to_quarantine_and_heal(sources: Sources, step
     sources.reset(scale=0.2)
     reasons = []
     for _ in range(3):
-        faulty = {building.id for building in register(sources).buildings if building.number in register(sources).faulty}
+        faulty = {
+            building.id for building in register(sources).buildings if building.number in register(sources).faulty
+        }
         steps.load(BUILDINGS)
         newest = steps.batch(BUILDINGS)
         refused = [row for row in steps.quarantine(BUILDINGS) if row["batch_id"] == newest["batch_id"]]
@@ -146,15 +148,15 @@ def test_mistakes_of_the_source_go_to_quarantine_and_heal(sources: Sources, step
     assert [row["state"] for row in steps.quarantine(BUILDINGS)][:2] == ["resolved", "resolved"]
 
 
-def test_faults_of_the_network_leave_no_trace(
-    sources: Sources, steps: Steps, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_faults_of_the_network_leave_no_trace(sources: Sources, steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "RETRY_AFTER", 0)
     monkeypatch.setattr(web, "SLOWEST", 0.02)
     sources.faults = 0.2
     for dataset, pages in ((BUILDINGS, None), (ADDRESSES, 10)):
         own = contract.load(dataset).platform.connector
-        with_connector(dataset, own.model_copy(update={"page_size": pages, "requests_per_second": 1000, "attempts": 12}))
+        with_connector(
+            dataset, own.model_copy(update={"page_size": pages, "requests_per_second": 1000, "attempts": 12})
+        )
         [published] = steps.load(dataset)
         assert published.state == "published"
     assert len(points(steps, BUILDINGS, "building_id")) == len(register(sources).buildings)
@@ -166,7 +168,9 @@ def test_a_recorded_answer_of_a_town(sources: Sources, steps: Steps, real_data: 
     sources.serve_recorded(BUILDINGS, real_data / "gis" / "krysp-building-2.1.2.xml")
     [published] = steps.load(BUILDINGS)
     assert published.state == "published", steps.batch(BUILDINGS)["held_reason"]
-    rows = steps.query("SELECT building_id, permanent_building_id, property_id, floors FROM raw.gis__buildings ORDER BY 1")
+    rows = steps.query(
+        "SELECT building_id, permanent_building_id, property_id, floors FROM raw.gis__buildings ORDER BY 1"
+    )
     assert rows == [("ID11485", "1234567892", "63845900130022", 1), ("ID11486", None, "63845900130022", 1)]
     assert points(steps, BUILDINGS, "building_id")["ID11485"] == pytest.approx((422301.989867, 6699097.09677))
     # 123456789 leaves 2 modulo 31: the id that the documentation invented is a right one.
@@ -178,25 +182,18 @@ def test_a_recorded_answer_of_a_town(sources: Sources, steps: Steps, real_data: 
 # -- what servers do wrong -------------------------------------------------------------------------------------------
 
 
-def test_pages_go_on_where_the_last_one_really_ended(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_that_leave_out_features_are_noticed(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SourceError, match=r"came on an earlier one: .* its order is not stable"):
+        asked(page_size=50, sort_by="municipality_number")
     monkeypatch.setattr(features, "CAP", 30)
     keys, source = asked(page_size=50, sort_by="building_key")
     assert len(keys) == len(set(keys)) == source["rows_reported"] == 120
-    assert source["answers"] == 4
-
-
-def test_a_cap_without_a_word_is_noticed(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "CAP", 30)
-    with pytest.raises(SourceError, match=r"reports 120 features and sent 30: it sends no more at once \(set page_size"):
+    assert source["answers"] == 4, "pages go on where the last one really ended"
+    with pytest.raises(
+        SourceError, match=r"reports 120 features and sent 30: it sends no more at once \(set page_size"
+    ):
         asked()
 
-
-def test_an_order_that_changes_between_pages_is_noticed(asked: Any) -> None:
-    with pytest.raises(SourceError, match="came on an earlier one: .* its order is not stable"):
-        asked(page_size=50, sort_by="municipality_number")
-
-
-def test_a_server_that_ignores_paging_is_noticed_and_read_at_once(asked: Any) -> None:
     town_map = {"version": "1.1.0", "type_name": "GIS:Rakennukset", "source_name": "Id"}
     with pytest.raises(SourceError, match="ignores the paging"):
         asked(**town_map, page_size=50, sort_by="Id")
@@ -206,41 +203,25 @@ def test_a_server_that_ignores_paging_is_noticed_and_read_at_once(asked: Any) ->
     assert "rows_reported" not in source, "it ignores hits as well"
 
 
-def test_filters_that_are_ignored_are_noticed(asked: Any) -> None:
+def test_filters_that_are_ignored_and_requests_that_are_refused(asked: Any) -> None:
     for protocol, name in (("wfs", "ryhti:open_building"), ("features", "open_building")):
         with pytest.raises(SourceError, match="ignores the filter, or the filter is not needed"):
             asked(protocol, type_name=name, filter="municipality_number='638'")
     keys, source = asked(filter="main_purpose='011'")
     assert 0 < len(keys) < source["rows_without_filter"] == 120
 
-
-def test_a_request_that_cannot_be_right_is_not_sent_again(asked: Any, sources: Sources) -> None:
-    sources.faults = 0.0
     for options, said in (
         ({"type_name": "ryhti:tontti"}, r"InvalidParameterValue \(typeName\): Feature type ryhti:tontti unknown"),
         ({"version": "1.1.0", "type_name": "GIS:Tontit"}, "Feature type GIS:Tontit unknown"),
         ({"page_size": 10, "sort_by": "nimi"}, r"InvalidParameterValue \(sortBy\): nimi is not a property"),
         ({"protocol": "features", "type_name": "tontti"}, "answers 404 Not Found for /ogcapi/collections/tontti/items"),
-        ({"protocol": "features", "type_name": "open_address", "filter": "x"}, "refuses the request .the filter cannot"),
+        (
+            {"protocol": "features", "type_name": "open_address", "filter": "x"},
+            "refuses the request .the filter cannot",
+        ),
     ):
         with pytest.raises(SourceError, match=said):
             asked(**options)
-
-
-def test_what_changes_while_pages_are_read_is_read_again(
-    asked: Any, sources: Sources, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = features._page
-
-    def then_a_day_passes(*arguments: Any) -> Any:
-        found = page(*arguments)
-        if sources.town.day == 0:
-            sources.advance()
-        return found
-
-    monkeypatch.setattr(features, "_page", then_a_day_passes)
-    with pytest.raises(SourceError, match="changed"):
-        asked(page_size=50, sort_by="building_key")
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
@@ -250,7 +231,9 @@ def dropped_buildings(steps: Steps, content: bytes, axes: str) -> None:
     """Load a KuntaGML document as a file."""
     with_connector(
         BUILDINGS,
-        FilesConnector(type="files", directory="gis", pattern="*.xml", format="gml", feature="ValmisRakennus", axes=axes),
+        FilesConnector(
+            type="files", directory="gis", pattern="*.xml", format="gml", feature="ValmisRakennus", axes=axes
+        ),
     )
     steps.drop("rakennukset.xml", content, directory="gis")
     steps.load(BUILDINGS)

@@ -185,6 +185,13 @@ def test_other_features_are_held_with_the_answer(read: Any, monkeypatch: pytest.
     assert len(recorded) == 1, "what was wrong is in the archive"
 
 
+def test_a_reading_never_ends_quietly_before_its_last_page(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if what parses the archive were content with what the fetch found to be wrong."""
+    monkeypatch.setattr(ogc, "parse", lambda contract, chunks, columns: [chunk for chunk in chunks if not chunk])
+    with pytest.raises(ContentError, match="holds talo where the contract expects kiinteisto"):
+        read(hits(2), wfs(1, 2), feature="kiinteisto")
+
+
 def test_a_feature_that_comes_twice_ends_the_reading(read: Any) -> None:
     with pytest.raises(SourceError, match="1 features of a page came on an earlier one"):
         read(hits(4), wfs(1, 2), wfs(2, 3), **PAGED)
