@@ -467,7 +467,7 @@ def _json(rows: list[Row]) -> bytes:
 
 _MADE: dict[str, tuple[str, Any, Any]] = {
     DATASETS[0]: (f"statistics/municipality-classes-{YEAR}_{{}}.csv", _this_year, _delimited),
-    DATASETS[1]: (f"statistics/municipality-classes-{HISTORY[0]}-{YEAR}_{{}}.csv", _history, _delimited),
+    DATASETS[1]: (f"statistics/municipality-history-{HISTORY[0]}-{YEAR}_{{}}.csv", _history, _delimited),
     DATASETS[2]: (f"statistics/paavo-population-{POPULATION_YEARS[-1]}_{{}}.csv", _population, _delimited),
     DATASETS[3]: ("statistics/postal-code-areas-2020_{}.csv", _area_rows, _unquoted),
     DATASETS[4]: ("gis/postal-areas-east-uusimaa_{}.geojson", _features, _geojson),

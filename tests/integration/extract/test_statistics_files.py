@@ -1,12 +1,12 @@
 """Real files of statistics and boundaries are loaded to the last row, or refused with a reason that says what they are."""
 
-import re
 from pathlib import Path
 
 import pytest
 import shapely
 
-from citydata import contract, pipeline
+from citydata import pipeline
+from citydata.service import inputs
 from tests.integration.steps import Steps
 
 LOADED = {
@@ -29,17 +29,9 @@ DOCUMENTS = {
 }
 
 
-def drop(steps: Steps, dataset: str, file: Path) -> None:
-    system = dataset.partition(".")[0]
-    options = contract.load(dataset).platform.connector
-    assert options.type == "files"
-    name = re.sub(r"\[0-9\]", "2", options.pattern).replace("[._]", ".").replace("*", "x")
-    steps.drop(name, file.read_bytes(), directory=system)
-
-
 def test_every_row_of_the_real_files_is_loaded_or_refused(steps: Steps, real_data: Path) -> None:
     for dataset, (file, _, _) in LOADED.items():
-        drop(steps, dataset, real_data / file)
+        inputs.drop(dataset, real_data / file, steps.home / "drop")
         pipeline.extract_and_land(dataset)
     pipeline.audit_and_publish(LOADED, [batch for dataset in LOADED for batch in pipeline.waiting(dataset)])
 
@@ -81,7 +73,7 @@ def test_another_document_is_held_with_what_it_is(steps: Steps, real_data: Path)
     for dataset in ("gis.postal_areas", "gis.postal_codes", "statistics.population_by_postal_area"):
         files = [file for file in DOCUMENTS if file != LOADED[dataset][0]]
         for file in files:
-            drop(steps, dataset, real_data / file)
+            inputs.drop(dataset, real_data / file, steps.home / "drop")
             assert pipeline.extract_and_land(dataset) == []
             batch = steps.batch(dataset)
             assert batch["state"] == "held", file

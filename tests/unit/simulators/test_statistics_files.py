@@ -52,7 +52,7 @@ def test_the_layout_is_the_one_of_the_publishers(real_data: Path) -> None:
     real, made = real_data / "statistics", files(0)
     for stem, publication in (
         ("municipality-classes-2026", "municipality-classes-2026.csv"),
-        ("municipality-classes-2013-2026", "municipality-classes-2013-2026.csv"),
+        ("municipality-history-2013-2026", "municipality-classes-2013-2026.csv"),
     ):
         header = made[f"statistics/{stem}_{date_of(0)}.csv"].splitlines()[0]
         assert set(header.split(b",")) == set((real / publication).read_bytes().splitlines()[0].split(b","))
