@@ -4,6 +4,7 @@ import math
 import os
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pyogrio
 import pyproj
 import pytest
 import shapely
+from typer.testing import CliRunner
 
-from citydata import database, geopackage
+from citydata import database, geopackage, pipeline, release, transform
+from citydata.cli import app
 from tests.integration.transform import geographic_rows
 
 
@@ -124,6 +127,24 @@ def test_an_export_that_was_killed_is_made_up_for(warehouse: Path, monkeypatch: 
     assert geopackage.refresh() == [first, second]
     assert (second.stat().st_mtime, pyogrio.read_info(second)["features"]) == (released_at, 9)
     assert sorted(path.name for path in first.parent.iterdir()) == sorted((first.name, second.name))
+
+
+def test_the_command_line_writes_them_where_it_is_told(warehouse: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["export", "geopackage", "--directory", str(tmp_path / "maps")])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split() == [str(path) for path in sorted((tmp_path / "maps").iterdir())]
+
+
+@pytest.mark.parametrize("altered", [True, False])
+def test_a_run_without_the_scheduler_exports_what_it_released(monkeypatch: pytest.MonkeyPatch, altered: bool) -> None:
+    done: list[str] = []
+    batch = SimpleNamespace(altered=altered)
+    monkeypatch.setattr(pipeline, "audit_and_publish", lambda datasets, batch_ids: {"gis.buildings": [batch]})
+    monkeypatch.setattr(transform, "build", lambda: SimpleNamespace(build_id=1))
+    monkeypatch.setattr(release, "release", lambda build_id: done.append("release"))
+    monkeypatch.setattr(geopackage, "refresh", lambda: done.append("maps"))
+    pipeline.run([])
+    assert done == (["release", "maps"] if altered else [])
 
 
 def test_there_is_nothing_to_export_before_a_release(platform: Path) -> None:
