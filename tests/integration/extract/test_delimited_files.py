@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from citydata.extract import archive
 from tests.integration.steps import Steps
 
 CENTRES = "trial.cost_centres"
@@ -106,6 +107,15 @@ def test_a_file_without_any_byte_holds_the_batch(trial: Steps) -> None:
     assert trial.load(CENTRES) == []
     assert trial.batch(CENTRES)["held_reason"] == "the file is empty: not even a header"
     trial.assert_accounted(CENTRES, current=ROWS, extracted=0)
+
+
+def test_what_is_held_is_archived_to_its_last_byte(trial: Steps) -> None:
+    content = "code;name\n" + line("1000") * 600_000
+    trial.drop("kustannuspaikat.csv", content)
+    trial.load(CENTRES)
+    batch = trial.batch(CENTRES)
+    assert batch["state"] == "held"
+    assert b"".join(archive.read(batch["archive_path"], batch["archive_sha256"])) == content.encode()
 
 
 def test_only_a_header_would_close_everything_and_is_held(trial: Steps) -> None:
