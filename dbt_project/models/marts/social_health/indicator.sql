@@ -21,7 +21,7 @@ select
     region.name_sv as region_sv,
     region.name_en as region_en,
     region.comparison,
-    val.year,
+    val.year::integer as year,
     val.gender,
     val.value,
     val.absolute_value,
@@ -35,7 +35,7 @@ select
     described.unit_fi,
     described.unit_sv,
     described.unit_en,
-    described.decimals,
+    described.decimals::integer as decimals,
     described.data_updated
 from {{ ref('fct_indicator_value') }} as val
 inner join {{ ref('dim_indicator') }} as described on val.indicator = described.indicator
