@@ -10,7 +10,7 @@ from airflow.sdk import Asset, Connection, get_current_context, task
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from citydata import contract, schedule
-from citydata.contract import HttpOptions, SqlConnector
+from citydata.connector_options import HttpOptions, SqlConnector
 from orchestration import alerts
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
-from citydata.contract import Contract, TextFormat, Unpivot
+from citydata.connector_options import TextFormat, Unpivot
+from citydata.contract import Contract
 from citydata.extract import Block, ContentError, Refused, document_kind
 from citydata.privacy import identity_code
 

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from citydata import settings, town
-from citydata.contract import Contract, FhirConnector
+from citydata.connector_options import FhirConnector
+from citydata.contract import Contract
 from citydata.extract import (
     Block,
     Candidate,

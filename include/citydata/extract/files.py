@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from citydata import settings
-from citydata.contract import Contract, FilesConnector
+from citydata.connector_options import FilesConnector
+from citydata.contract import Contract
 from citydata.extract import Block, Candidate, ContentError, Fetch, Offer, Position, SourceError, text_format
 from citydata.privacy import identity_code
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from citydata.contract import Contract, TextFormat
+from citydata.connector_options import TextFormat
+from citydata.contract import Contract
 from citydata.extract import Block, ContentError, Refused, gml_geometry, json_text
 from citydata.extract.json_text import Number
 

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 from lxml import etree
 
-from citydata.contract import Column, Contract, TextFormat
+from citydata.connector_options import TextFormat
+from citydata.contract import Column, Contract
 from citydata.extract import Block, ContentError
 from citydata.extract.gml_geometry import GeometryError, ewkt, local_name
 from citydata.privacy import identity_code

@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from citydata.contract import Contract, TextFormat
+from citydata.connector_options import TextFormat
+from citydata.contract import Contract
 from citydata.extract import Block, ContentError, document_kind
 from citydata.extract.csv_text import check_header
 

@@ -13,7 +13,8 @@ from urllib.parse import urljoin
 
 from lxml import etree
 
-from citydata.contract import Contract, OgcConnector, TextFormat
+from citydata.connector_options import OgcConnector, TextFormat
+from citydata.contract import Contract
 from citydata.extract import (
     Block,
     Candidate,

@@ -17,7 +17,8 @@ from urllib.parse import urljoin
 import pyarrow.compute as pc
 import requests
 
-from citydata.contract import Contract, RestCatalogue, RestConnector, RestParts, RestValues
+from citydata.connector_options import RestCatalogue, RestConnector, RestParts, RestValues
+from citydata.contract import Contract
 from citydata.extract import (
     Block,
     Candidate,

@@ -14,7 +14,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from citydata import settings
-from citydata.contract import Contract, SqlConnector
+from citydata.connector_options import SqlConnector
+from citydata.contract import Contract
 from citydata.extract import Block, Candidate, ContentError, Fetch, Position, SourceError, streams
 
 # What each database calls a transaction in which a count and the rows that it counts agree.

@@ -3,7 +3,8 @@
 import importlib
 from collections.abc import Iterator
 
-from citydata.contract import Contract, TextFormat
+from citydata.connector_options import TextFormat
+from citydata.contract import Contract
 from citydata.extract import Block
 
 PARSERS = {"csv": "csv_text", "json": "json_text", "geojson": "geojson_text", "gml": "gml_text"}

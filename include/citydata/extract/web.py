@@ -19,7 +19,7 @@ import tenacity
 from requests.structures import CaseInsensitiveDict
 
 from citydata import settings, town
-from citydata.contract import HttpOptions
+from citydata.connector_options import HttpOptions
 from citydata.extract import SourceError, pace
 
 CHUNK = 1 << 20

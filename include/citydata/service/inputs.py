@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from citydata import contract
-from citydata.contract import FilesConnector, HttpOptions
+from citydata.connector_options import FilesConnector, HttpOptions
 from simulators import SERVICES
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from citydata import contract
-from citydata.contract import FhirConnector
+from citydata.connector_options import FhirConnector
 from citydata.service.postgres import is_free
 from citydata.service.processes import Daemon
 from citydata.settings import ROOT

@@ -11,7 +11,8 @@ import pytest
 import shapely
 
 from citydata import contract
-from citydata.contract import Contract, FilesConnector, OgcConnector
+from citydata.connector_options import FilesConnector, OgcConnector
+from citydata.contract import Contract
 from citydata.extract import Candidate, SourceError, archive, ogc
 from simulators import features, web
 from simulators.buildings import Register, register_of

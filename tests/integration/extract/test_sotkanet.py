@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from citydata import contract, pipeline
-from citydata.contract import RestConnector
+from citydata.connector_options import RestConnector
 from citydata.extract import SourceError
 from simulators import sotkanet, web
 from tests.integration.sources import Sources

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from citydata import database
-from citydata.contract import HttpOptions
+from citydata.connector_options import HttpOptions
 from citydata.extract import SourceError
 from citydata.extract.web import Answer, Session, Unfit
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from citydata import contract, geometry
-from citydata.contract import TextFormat
+from citydata.connector_options import TextFormat
 from citydata.extract import Block, ContentError, gml_text
 from citydata.extract.gml_geometry import GeometryError, ewkt, reference_system
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from citydata import contract
-from citydata.contract import OgcConnector
+from citydata.connector_options import OgcConnector
 from citydata.extract import Candidate, ContentError, SourceError, ogc
 from citydata.extract.web import Answer, Session, Unfit
 

@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from citydata import contract
-from citydata.contract import Contract, RestConnector
+from citydata.connector_options import RestConnector, RestValues
+from citydata.contract import Contract
 from citydata.extract import ContentError, Position, SourceError, pace, rest
 from simulators import web
 
@@ -366,7 +367,7 @@ def test_options_that_make_no_sense_are_refused(changes: dict[str, Any], complai
 @pytest.mark.parametrize("values", [{}, {"first": ["from"]}, {"each": ["kinds"], "first": ["from"], "last": ["to"]}])
 def test_values_of_a_catalogue_are_a_list_or_a_range(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="give `each`, or `first` and `last`"):
-        contract.RestValues(**values)
+        RestValues(**values)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citydata import contract, formats, town
-from citydata.contract import Contract, RestConnector
+from citydata.connector_options import RestConnector
+from citydata.contract import Contract
 from citydata.extract import ContentError, Position, SourceError, answers, rest
 from citydata.extract.web import Unfit
 from simulators import sotkanet

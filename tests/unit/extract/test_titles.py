@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from citydata import contract, formats
-from citydata.contract import Contract, Unpivot
+from citydata.connector_options import Unpivot
+from citydata.contract import Contract
 from citydata.extract import Block, ContentError, csv_text
 from simulators import statistics_files
 
