@@ -10,6 +10,7 @@ from citydata import contract, database
 from citydata.service import progress
 from citydata.service import status as service_status
 from citydata.service.installation import Installation
+from simulators import SERVICES
 
 
 @pytest.fixture
@@ -155,6 +156,8 @@ def test_status_is_3_when_only_something_waits_for_a_person(
     (platform / "secrets.env").touch()
     monkeypatch.setattr(Installation, "needs_cluster", False)
     monkeypatch.setattr("citydata.service.airflow.Airflow.running", lambda self: {"airflow-scheduler": True})
+    for service in SERVICES:  # none is synthetic
+        monkeypatch.setenv(f"CITYDATA_SOURCE_{service.upper()}", "http://127.0.0.1:1")
     for name in contract.load_all():
         _batch(ledger, name, "published")
     assert service_status.status(Installation()).exit_code == 0
