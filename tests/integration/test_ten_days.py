@@ -17,6 +17,7 @@ from citydata.service.postgres import Cluster
 from simulators import finance_files, hr_database
 
 SEED, SCALE, DAYS = 5, 0.02, 10
+DATASETS = [name for name, entry in contract.load_all().items() if entry.system in ("finance", "hr")]
 # An additive change may make a reader wait so long, and nothing else may make it wait at all.
 LONGEST_WAIT = "2s"
 
@@ -111,7 +112,7 @@ def one_day(day: int, cluster: Cluster) -> None:
     hr_database.advance(cluster.url(), seed=SEED, scale=SCALE, day=day)
     with database.connect_admin() as connection:  # the keys were swept the day before
         connection.execute("UPDATE ops.batch SET observed_at = observed_at - interval '1 day' WHERE kind = 'sweep'")
-    published = pipeline.run(contract.load_all())
+    published = pipeline.run(DATASETS)
     assert {batch.state for batches in published.values() for batch in batches} == {"published"}
 
 

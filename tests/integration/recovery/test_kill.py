@@ -28,6 +28,7 @@ from simulators import finance_files, hr_database
 
 RUNNER = Path(__file__).with_name("killed_task.py")
 SEED, SCALE = 3, 0.02
+DATASETS = {name: entry for name, entry in contract.load_all().items() if entry.system in ("finance", "hr")}
 INVOICES, EMPLOYMENTS = "finance.purchase_invoices", "hr.employments"
 
 
@@ -116,11 +117,11 @@ class Town:
         deploy.deploy()
         self.arrive(0)
         self.copy("empty", "arrived")
-        pipeline.run(contract.load_all())
+        pipeline.run(DATASETS)
         self.loaded = content("raw")
         self.arrive(1)
         self.copy("arrived", "published")
-        done = pipeline.audit_and_publish(contract.load_all(), extract())
+        done = pipeline.audit_and_publish(DATASETS, extract())
         assert {batch.state for batches in done.values() for batch in batches} == {"published"}
         self.published = content("raw", "quarantine")
         self.copy("published", "built")
@@ -136,8 +137,8 @@ class Town:
 
 
 def extract() -> list[int]:
-    """Extract and land all datasets; returns the batches that wait for the audit."""
-    return [batch_id for dataset in contract.load_all() for batch_id in pipeline.extract_and_land(dataset)]
+    """Extract and land the datasets; returns the batches that wait for the audit."""
+    return [batch_id for dataset in DATASETS for batch_id in pipeline.extract_and_land(dataset)]
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +216,7 @@ def ledger() -> list[str]:
                 " AND extracted <> inserted + changed + unchanged + repeated + superseded + stale + quarantined)"
             )
         ]
-        for dataset, entry in contract.load_all().items():
+        for dataset, entry in DATASETS.items():
             raw = sql.Identifier("raw", entry.raw_name)
             [(versions, current, untimely, opened, closed)] = connection.execute(
                 sql.SQL(
@@ -269,7 +270,7 @@ def no_dbt_is_left() -> bool:
 def run_again(stage: str) -> None:
     """What the scheduler does next: the task again, and those after it."""
     if stage not in ("published", "built"):
-        pipeline.audit_and_publish(contract.load_all(), extract())
+        pipeline.audit_and_publish(DATASETS, extract())
         return
     if stage == "published":
         assert not transform.build().failures
