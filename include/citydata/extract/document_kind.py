@@ -13,6 +13,7 @@ TYPES = {
 }
 KEYS = (
     ({"class", "id", "size", "dimension"}, "JSON-stat 2, an answer of PxWeb"),
+    ({"dataset"}, "JSON-stat 1, an answer of a THL cube"),
     ({"title", "variables"}, "the description of a PxWeb table"),
     ({"language", "tables"}, "a list of PxWeb tables"),
     ({"columns", "data"}, "an answer of PxWeb in its own JSON"),

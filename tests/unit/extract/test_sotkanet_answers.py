@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -14,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citydata import contract, formats, town
-from citydata.connector_options import RestConnector
+from citydata.connector_options import RestConnector, TextFormat
 from citydata.contract import Contract
-from citydata.extract import ContentError, Position, SourceError, answers, rest
+from citydata.extract import ContentError, Position, SourceError, answers, rest, text_format
 from citydata.extract.web import Unfit
 from simulators import sotkanet
 
@@ -181,3 +182,22 @@ def test_a_damaged_catalogue_is_an_error_of_the_source(body: bytes) -> None:
         except SourceError:
             return
     assert all(candidate.part and candidate.place["indicator"] == str(candidate.part[0]) for candidate in found)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "reason"),
+    [
+        ("social_health.indicator_values", "thl-cube.shape.json", "JSON-stat 1, an answer of a THL cube"),
+        ("social_health.indicator_values", "thl-cube-dimensions.shape.jsonp", "not JSON"),
+        ("statistics.municipalities", "thl-cube.shape.csv", "the columns are not the contract's"),
+    ],
+)
+def test_answers_of_other_services_are_refused_with_what_they_are(
+    real_data: Path, dataset: str, name: str, reason: str
+) -> None:
+    entry = contract.load(dataset)
+    options = entry.platform.connector
+    assert isinstance(options, TextFormat)
+    chunks = iter([(real_data / "social-health" / name).read_bytes()])
+    with pytest.raises(ContentError, match=reason):
+        list(text_format.parse(entry, options, chunks, [column.source_name for column in entry.columns]))
