@@ -103,6 +103,18 @@ def test_a_source_with_faults_gives_the_same_table(
     steps.assert_accounted(VALUES)
 
 
+def test_lists_that_came_through_faults_are_those_without(steps: Steps, sources: Sources) -> None:
+    sources.faults = 0.2
+    for dataset in (REGIONS, LISTED):
+        steps.load(dataset)
+    sources.faults = 0.0
+    for dataset in (REGIONS, LISTED):
+        steps.load(dataset)
+        batch = steps.batch(dataset)
+        assert batch["unchanged"] == batch["extracted"] > 0
+        assert (batch["state"], batch["closed"]) == ("published", 0)
+
+
 def test_a_source_that_stays_broken_leaves_what_is_there(
     steps: Steps, sources: Sources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
