@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -192,13 +193,25 @@ def _conclude(installation: Any, outcome: Any, summary: Any, json_: bool) -> Non
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def test(context: typer.Context) -> None:
-    """Run the tests; arguments go to pytest, paths are relative to the repository."""
+    """Run the tests; arguments go to pytest, paths are relative to the repository.
+
+    Without arguments the end-to-end tests, which mostly wait, run beside the others; what they say comes last.
+    """
     # The tests make databases of their own: what this machine's installation is called must not reach them.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CITYDATA_", "AIRFLOW_"))}
     if "CITYDATA_REAL_DATA" in os.environ:
         environment["CITYDATA_REAL_DATA"] = os.environ["CITYDATA_REAL_DATA"]
-    command = [sys.executable, "-m", "pytest", *context.args]
-    raise typer.Exit(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)
+    command = [sys.executable, "-m", "pytest"]
+    if context.args:
+        raise typer.Exit(subprocess.run([*command, *context.args], cwd=ROOT, env=environment, check=False).returncode)
+    with tempfile.TemporaryFile() as said:
+        apart = [*command, "-p", "no:cacheprovider", "tests/end_to_end"]
+        with subprocess.Popen(apart, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT) as end_to_end:
+            others = [*command, "--ignore=tests/end_to_end"]
+            code = subprocess.run(others, cwd=ROOT, env=environment, check=False).returncode
+        said.seek(0)
+        typer.echo(said.read().decode(errors="replace"))
+    raise typer.Exit(code or end_to_end.returncode)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """A build sees one horizon, builds what is out of date and nothing else, and loses nothing when it breaks off."""
 
 import datetime as dt
+import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -67,6 +68,47 @@ def test_publishing_during_a_build_changes_nothing_that_it_sees(
 
 def test_nothing_new_builds_nothing(warehouse: Path) -> None:
     assert transform.build().selected == ()
+
+
+def _no_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transform, "_run", lambda names, anew, log: {})
+
+
+def test_what_was_built_and_never_released_is_built_again(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody vouches for its tables, although code and horizon are those of the release."""
+    _no_dbt(monkeypatch)
+    with database.connect_admin() as connection:
+        connection.execute(
+            "INSERT INTO ops.build (state, code_hash, selection) SELECT 'built', code_hash, 'dim_account' FROM ops.build"
+        )
+    selected = transform.build().selected
+    assert {"dim_account", "purchase"} <= set(selected)
+    assert "headcount" not in selected
+
+
+def test_changed_code_is_built_again_with_what_depends_on_it(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _no_dbt(monkeypatch)
+    released = json.loads(transform._kept(transform.code_hash()).read_text(encoding="utf-8"))
+    released["fingerprints"]["model.citydata.dim_account"] = "another"
+    transform._replace(transform._kept("older"), json.dumps(released))
+    with database.connect_admin() as connection:
+        connection.execute("UPDATE ops.build SET code_hash = 'older'")
+        # The views of staging are those of the code at hand.
+        connection.execute(
+            "INSERT INTO ops.build (state, code_hash, selection) VALUES ('built', %s, '')", (transform.code_hash(),)
+        )
+    selected = transform.build().selected
+    assert {"dim_account", "purchase"} <= set(selected)
+    assert "headcount" not in selected
+
+
+def test_a_table_that_is_gone_is_built_again(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _no_dbt(monkeypatch)
+    with database.connect_admin() as connection:
+        connection.execute("DROP TABLE build_warehouse.dim_account CASCADE")
+    selected = transform.build().selected
+    assert {"dim_account", "purchase"} <= set(selected)
+    assert "headcount" not in selected
 
 
 def test_increments_end_in_the_tables_that_a_full_build_makes(warehouse: Path) -> None:
