@@ -191,11 +191,14 @@ def _conclude(installation: Any, outcome: Any, summary: Any, json_: bool) -> Non
     raise typer.Exit(code)
 
 
+LONG_TESTS = ("tests/end_to_end", "tests/integration/recovery", "tests/integration/test_ten_days.py")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def test(context: typer.Context) -> None:
     """Run the tests; arguments go to pytest, paths are relative to the repository.
 
-    Without arguments the end-to-end tests, which mostly wait, run beside the others; what they say comes last.
+    Without arguments the long ones, which mostly wait, run beside the others; what they say comes last.
     """
     # The tests make databases of their own: what this machine's installation is called must not reach them.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CITYDATA_", "AIRFLOW_"))}
@@ -205,13 +208,13 @@ def test(context: typer.Context) -> None:
     if context.args:
         raise typer.Exit(subprocess.run([*command, *context.args], cwd=ROOT, env=environment, check=False).returncode)
     with tempfile.TemporaryFile() as said:
-        apart = [*command, "-p", "no:cacheprovider", "tests/end_to_end"]
-        with subprocess.Popen(apart, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT) as end_to_end:
-            others = [*command, "--ignore=tests/end_to_end"]
+        apart = [*command, "-p", "no:cacheprovider", *LONG_TESTS]
+        with subprocess.Popen(apart, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT) as long_ones:
+            others = [*command, *(f"--ignore={path}" for path in LONG_TESTS)]
             code = subprocess.run(others, cwd=ROOT, env=environment, check=False).returncode
         said.seek(0)
         typer.echo(said.read().decode(errors="replace"))
-    raise typer.Exit(code or end_to_end.returncode)
+    raise typer.Exit(code or long_ones.returncode)
 
 
 @app.command()
