@@ -70,13 +70,21 @@ def test_nothing_new_builds_nothing(warehouse: Path) -> None:
     assert transform.build().selected == ()
 
 
-def _no_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transform, "_run", lambda names, anew, log: {})
+def _no_dbt(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether dbt was asked to make growing tables anew, once a call."""
+    asked: list[bool] = []
+
+    def run(names: tuple[str, ...], anew: bool, log: Path) -> dict[str, Any]:
+        asked.append(anew)
+        return {}
+
+    monkeypatch.setattr(transform, "_run", run)
+    return asked
 
 
 def test_what_was_built_and_never_released_is_built_again(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody vouches for its tables, although code and horizon are those of the release."""
-    _no_dbt(monkeypatch)
+    anew = _no_dbt(monkeypatch)
     with database.connect_admin() as connection:
         connection.execute(
             "INSERT INTO ops.build (state, code_hash, selection) SELECT 'built', code_hash, 'dim_account' FROM ops.build"
@@ -84,10 +92,11 @@ def test_what_was_built_and_never_released_is_built_again(warehouse: Path, monke
     selected = transform.build().selected
     assert {"dim_account", "purchase"} <= set(selected)
     assert "headcount" not in selected
+    assert anew == [True]
 
 
 def test_changed_code_is_built_again_with_what_depends_on_it(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _no_dbt(monkeypatch)
+    anew = _no_dbt(monkeypatch)
     released = json.loads(transform._kept(transform.code_hash()).read_text(encoding="utf-8"))
     released["fingerprints"]["model.citydata.dim_account"] = "another"
     transform._replace(transform._kept("older"), json.dumps(released))
@@ -100,15 +109,17 @@ def test_changed_code_is_built_again_with_what_depends_on_it(warehouse: Path, mo
     selected = transform.build().selected
     assert {"dim_account", "purchase"} <= set(selected)
     assert "headcount" not in selected
+    assert anew == [True]
 
 
 def test_a_table_that_is_gone_is_built_again(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _no_dbt(monkeypatch)
+    anew = _no_dbt(monkeypatch)
     with database.connect_admin() as connection:
         connection.execute("DROP TABLE build_warehouse.dim_account CASCADE")
     selected = transform.build().selected
     assert {"dim_account", "purchase"} <= set(selected)
     assert "headcount" not in selected
+    assert anew == [True]
 
 
 def test_increments_end_in_the_tables_that_a_full_build_makes(warehouse: Path) -> None:
