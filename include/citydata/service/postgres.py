@@ -320,12 +320,14 @@ class Cluster:
 def temporary_cluster(*, settings: Mapping[str, str] | None = None, durable: bool = False) -> Iterator[Cluster]:
     """A running cluster in a new directory below the system's temporary one, gone afterwards.
 
-    It does not wait for the disk unless `durable`: for tests and trials.
+    It does not wait for the disk unless `durable`: for tests and trials. Its port is one of thousands, so that clusters of
+    several runs do not take each other's while one of them is down.
     """
     fast = {} if durable else {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
     directory = Path(tempfile.mkdtemp(prefix="citydata-postgres-"))
     directory.chmod(0o711)  # the system user must get to its data
-    cluster = Cluster(directory / "cluster", settings={**fast, **(settings or {})})
+    port = 20_000 + secrets.randbelow(12_000)  # below the ports that the system gives to outgoing connections
+    cluster = Cluster(directory / "cluster", port=port, settings={**fast, **(settings or {})})
     try:
         cluster.start()
         yield cluster
