@@ -117,7 +117,7 @@ class PlatformSettings(Strict):
 
 FI_KEYS = {
     "tietovaranto", "tehtavaluokka", "toimintaprosessi", "julkisuusluokka", "salassapitoperuste",
-    "sailytysaika", "sailytysperuste", "art30Id", "dpiaId",
+    "sailytysaika", "sailytysperuste", "sailytyksenAlku", "sailytyksenJalkeen", "art30Id", "dpiaId",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = Path(os.environ.get("CITYDATA_CONTRACTS", ROOT / "include" / "contracts"))
 EXPECTATIONS = Path(os.environ.get("CITYDATA_EXPECTATIONS", ROOT / "expectations"))
+INVENTORY = Path(os.environ.get("CITYDATA_INVENTORY", ROOT / "include" / "inventory"))
 TOWN = Path(os.environ.get("CITYDATA_TOWN", ROOT / "include" / "town.yaml"))
 
 
