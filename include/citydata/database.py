@@ -16,7 +16,10 @@ LOCK_TRIES = 10
 
 Result = TypeVar("Result")
 
-STEP_ROLES = ("owner", "loader", "transformer", "releaser", "engineer", "bi", "open", "officer", "dpo", "portal")
+STEP_ROLES = (
+    *("owner", "loader", "transformer", "releaser", "measurer"),
+    *("engineer", "bi", "open", "officer", "dpo", "portal"),
+)
 
 
 def admin_url() -> str:

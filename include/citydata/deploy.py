@@ -6,7 +6,7 @@ Running it again changes nothing. Needs an administrator of the database (CREATE
 import functools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import psycopg
 import sqlalchemy
@@ -322,16 +322,17 @@ def _grants(connection: Connection) -> None:
         connection.execute(sql.SQL(statement).format(*names))
 
     contracts = contract.load_all().values()
-    for schema in ("raw", "quarantine", "ops", "quality"):
-        for role in ("loader", "transformer", "releaser", "engineer", "officer", "dpo", "bi"):
+    for schema in ("raw", "quarantine", "ops", "quality", "governance"):
+        for role in database.STEP_ROLES[1:]:
             run(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM citydata_{role}")
     usage: dict[str, Iterable[str]] = {
         "raw": ("loader", "transformer", "engineer"),
         "landing": ("owner",),
         "quarantine": ("loader", "engineer", "officer", "dpo"),
-        "ops": ("loader", "transformer", "releaser", "engineer", "officer", "portal"),
+        "ops": ("loader", "transformer", "releaser", "measurer", "engineer", "officer", "portal"),
+        "governance": ("measurer", "engineer", "officer", "dpo", "portal"),
         "restricted": ("loader",),
-        "quality": ("loader", "transformer", "engineer", "officer", "portal"),
+        "quality": ("loader", "transformer", "measurer", "engineer", "officer", "portal"),
         "build_master": ("releaser",),
         "build_warehouse": ("releaser",),
         "warehouse": ("engineer",),
@@ -361,7 +362,7 @@ def _grants(connection: Connection) -> None:
         run(f"GRANT SELECT ({counts}) ON {{}} TO citydata_officer", table)
         run("GRANT SELECT ON {} TO citydata_dpo", table)
         run(f"GRANT SELECT {'(' + counts + ')' if personal else ''} ON {{}} TO citydata_engineer", table)
-    for role in ("transformer", "releaser", "engineer", "officer", "portal", "loader"):
+    for role in ("transformer", "releaser", "measurer", "engineer", "officer", "portal", "loader"):
         run(f"GRANT SELECT ON ALL TABLES IN SCHEMA ops TO citydata_{role}")
     run(
         "GRANT INSERT, UPDATE, DELETE ON ops.batch, ops.arrival, ops.watermark, ops.coverage, ops.source_pace TO citydata_loader"
@@ -373,8 +374,9 @@ def _grants(connection: Connection) -> None:
         "GRANT INSERT, UPDATE, DELETE ON ops.release, ops.release_group, ops.release_horizon, ops.release_change TO citydata_releaser"
     )
     run("GRANT SELECT, INSERT ON restricted.pseudonym_key TO citydata_loader")
+    _governance_grants(run)
     run("GRANT INSERT ON quality.check_result TO citydata_loader, citydata_transformer")
-    for role in ("loader", "transformer", "engineer", "officer", "portal"):
+    for role in ("loader", "transformer", "measurer", "engineer", "officer", "portal"):
         run(f"GRANT SELECT ON quality.check_result TO citydata_{role}")
     for sector in sectors():
         run(f"GRANT USAGE ON SCHEMA build_mart_{sector} TO citydata_releaser")
@@ -387,3 +389,13 @@ def _grants(connection: Connection) -> None:
         run(
             f"ALTER DEFAULT PRIVILEGES FOR ROLE citydata_transformer_login IN SCHEMA {schema} GRANT SELECT ON TABLES TO citydata_releaser"
         )
+
+
+def _governance_grants(run: Callable[..., None]) -> None:
+    """The measurer seals and registers, the officer attests, and those who answer for the data read."""
+    for role in ("measurer", "engineer", "officer", "dpo", "portal"):
+        run(f"GRANT SELECT ON ALL TABLES IN SCHEMA governance TO citydata_{role}")
+    run("GRANT INSERT ON ALL TABLES IN SCHEMA governance TO citydata_measurer")
+    run("REVOKE INSERT ON governance.attestation FROM citydata_measurer")
+    run("GRANT UPDATE (superseded_at) ON governance.register TO citydata_measurer")
+    run("GRANT INSERT ON governance.attestation TO citydata_officer")

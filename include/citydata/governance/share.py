@@ -89,7 +89,7 @@ class Counts:
 
 def percentage(n: int, denominator: int) -> Decimal | None:
     """floor(1000 · n / denominator) / 10: percent with one decimal, always rounded down; None when there is nothing."""
-    return Decimal(1000 * n // denominator) / 10 if denominator else None
+    return Decimal(1000 * n // denominator).scaleb(-1) if denominator else None
 
 
 def units(judged: Iterable[Judged]) -> list[Judged]:

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from citydata import database
 from citydata.settings import ROOT
 
-LOGINS = ("owner", "loader", "transformer", "releaser", "engineer", "bi", "open", "officer", "dpo", "portal")
+LOGINS = database.STEP_ROLES
 """Roles whose login gets a generated password `CITYDATA_PASSWORD_<ROLE>`; reporting roles follow the town's sectors."""
 
 

@@ -156,7 +156,9 @@ APPEND_ONLY = ("attestation", "canary_result", "snapshot", "snapshot_dataset", "
 
 def upgrade() -> None:
     """Create the tables of governance; everything sealed is append-only by trigger, for their owner too."""
-    op.get_bind().exec_driver_sql(STATEMENTS)
+    driver = op.get_bind().connection.driver_connection
+    assert driver  # the connection is open
+    driver.execute(STATEMENTS)  # as it stands: % is not a placeholder, and there is more than one statement
     for table in APPEND_ONLY:
         op.execute(
             f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON governance.{table}"
