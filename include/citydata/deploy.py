@@ -6,6 +6,7 @@ Running it again changes nothing. Needs an administrator of the database (CREATE
 import functools
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 import psycopg
@@ -15,8 +16,9 @@ from alembic.config import Config
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from citydata import contract, database, settings
+from citydata import contract, database, settings, town
 from citydata.contract import Contract
+from citydata.governance.evidence import Grant
 
 DEPLOYMENT_LOCK = 6380001
 
@@ -193,9 +195,7 @@ def _reconcile(connection: Connection, entry: Contract) -> list[str]:
     """Make raw and quarantine tables of a contract, or widen them by what is safe; anything else is a new major version."""
     connection.execute("SET LOCAL ROLE citydata_owner")
     changes = []
-    wanted = dict(entry.table_columns) | SYSTEM_COLUMNS
-    if entry.platform.keyless:
-        wanted["_occurrence"] = "integer"
+    wanted = entry.table_columns | platform_columns(entry)
     present = _columns(connection, "raw", entry.raw_name)
     table = sql.Identifier("raw", entry.raw_name)
     if not present:
@@ -305,8 +305,12 @@ def _comment(connection: Connection, table: sql.Identifier, entry: Contract) -> 
 def readable_columns(entry: Contract, role: str) -> list[str]:
     """Columns of raw that a role may read, from the classification.
 
-    The transformer sees everything but health data, which no mart may hold; the engineer sees nothing secret.
+    The transformer sees everything but health data, which no mart may hold; the engineer sees nothing secret; the measurer
+    sees of the register of employments who is employed when.
     """
+    if role == "measurer":
+        register = town.load().employment_register
+        return [register.person, register.start, register.end] if entry.dataset == register.dataset else []
     names = []
     for column in entry.columns:
         hidden = column.personal_data == "health" if role == "transformer" else column.classification == "secret"
@@ -315,18 +319,53 @@ def readable_columns(entry: Contract, role: str) -> list[str]:
     return names
 
 
+# Of a row in quarantine everything but its key and its content.
+QUARANTINE_COUNTS = (
+    *("quarantine_id", "dataset", "batch_id", "row_number", "reasons", "state", "resolved_by_batch", "decided_at"),
+    "created_at",
+)
+BUILT_READER = "citydata_releaser"
+"""The only role besides their owner that may read what dbt has built and nobody has released."""
+
+
+def platform_columns(entry: Contract) -> dict[str, str]:
+    """Columns of a raw table that the platform adds to the contract's, and their types."""
+    return SYSTEM_COLUMNS | ({"_occurrence": "integer"} if entry.platform.keyless else {})
+
+
+def allowed(entry: Contract) -> frozenset[Grant]:
+    """Every right that the classification of a dataset gives to roles on its tables in raw and quarantine, owners' aside.
+
+    Deployment grants exactly these, and governance compares what the database has given with them. Who may read released
+    tables is said by `release.readers`.
+    """
+    found = {Grant("raw", entry.raw_name, None, "citydata_loader", right) for right in ("SELECT", "INSERT")}
+    found.add(Grant("raw", entry.raw_name, "_closed_by", "citydata_loader", "UPDATE"))
+    for role in ("transformer", "engineer", "measurer"):
+        if names := readable_columns(entry, role):
+            seen = ["_closed_by"] if role == "measurer" else platform_columns(entry)
+            found |= {Grant("raw", entry.raw_name, name, f"citydata_{role}", "SELECT") for name in (*names, *seen)}
+    for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+        found.add(Grant("quarantine", entry.system, None, "citydata_loader", right))
+    found.add(Grant("quarantine", entry.system, None, "citydata_dpo", "SELECT"))
+    personal = any(other.personal for other in contract.load_each()[0].values() if other.system == entry.system)
+    found |= {Grant("quarantine", entry.system, name, "citydata_officer", "SELECT") for name in QUARANTINE_COUNTS}
+    counts_or_all: tuple[str | None, ...] = QUARANTINE_COUNTS if personal else (None,)
+    found |= {Grant("quarantine", entry.system, name, "citydata_engineer", "SELECT") for name in counts_or_all}
+    return frozenset(found)
+
+
 def _grants(connection: Connection) -> None:
     """Give each role what its work needs and no more; what an earlier version gave is taken back first."""
 
     def run(statement: str, *names: sql.Composable) -> None:
         connection.execute(sql.SQL(statement).format(*names))
 
-    contracts = contract.load_all().values()
     for schema in ("raw", "quarantine", "ops", "quality", "governance"):
         for role in database.STEP_ROLES[1:]:
             run(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM citydata_{role}")
     usage: dict[str, Iterable[str]] = {
-        "raw": ("loader", "transformer", "engineer"),
+        "raw": ("loader", "transformer", "measurer", "engineer"),
         "landing": ("owner",),
         "quarantine": ("loader", "engineer", "officer", "dpo"),
         "ops": ("loader", "transformer", "releaser", "measurer", "engineer", "officer", "portal"),
@@ -340,28 +379,13 @@ def _grants(connection: Connection) -> None:
     for schema, roles in usage.items():
         for role in roles:
             run(f"GRANT USAGE ON SCHEMA {schema} TO citydata_{role}")
-    for entry in contracts:
-        table = sql.Identifier("raw", entry.raw_name)
-        run("GRANT SELECT, INSERT ON {} TO citydata_loader", table)
-        run("GRANT UPDATE (_closed_by) ON {} TO citydata_loader", table)
-        for role in ("transformer", "engineer"):
-            names = [*readable_columns(entry, role), *SYSTEM_COLUMNS]
-            names += ["_occurrence"] if entry.platform.keyless else []
-            run(
-                f"GRANT SELECT ({{}}) ON {{}} TO citydata_{role}", sql.SQL(", ").join(map(sql.Identifier, names)), table
-            )
-    systems = {
-        entry.system: any(other.personal for other in contracts if other.system == entry.system) for entry in contracts
-    }
-    for system, personal in systems.items():
-        table = sql.Identifier("quarantine", system)
-        run("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO citydata_loader", table)
-        counts = (
-            "quarantine_id, dataset, batch_id, row_number, reasons, state, resolved_by_batch, decided_at, created_at"
-        )
-        run(f"GRANT SELECT ({counts}) ON {{}} TO citydata_officer", table)
-        run("GRANT SELECT ON {} TO citydata_dpo", table)
-        run(f"GRANT SELECT {'(' + counts + ')' if personal else ''} ON {{}} TO citydata_engineer", table)
+    wanted: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for right in sorted({right for entry in contract.load_all().values() for right in allowed(entry)}, key=str):
+        columns = wanted[right.schema, right.table, right.grantee, right.privilege]
+        columns += [right.column] if right.column else []
+    for (schema, table_name, role, privilege), columns in wanted.items():
+        listed = sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, columns))) if columns else sql.SQL("")
+        run(f"GRANT {privilege} {{}} ON {{}} TO {role}", listed, sql.Identifier(schema, table_name))
     for role in ("transformer", "releaser", "measurer", "engineer", "officer", "portal", "loader"):
         run(f"GRANT SELECT ON ALL TABLES IN SCHEMA ops TO citydata_{role}")
     run(
@@ -387,7 +411,7 @@ def _grants(connection: Connection) -> None:
     run("GRANT USAGE ON SCHEMA mart_open TO citydata_open, citydata_bi")
     for schema in (s for s in schema_owners() if s.startswith("build_")):
         run(
-            f"ALTER DEFAULT PRIVILEGES FOR ROLE citydata_transformer_login IN SCHEMA {schema} GRANT SELECT ON TABLES TO citydata_releaser"
+            f"ALTER DEFAULT PRIVILEGES FOR ROLE citydata_transformer_login IN SCHEMA {schema} GRANT SELECT ON TABLES TO {BUILT_READER}"
         )
 
 

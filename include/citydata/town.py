@@ -21,6 +21,16 @@ class Sector:
 
 
 @dataclass(frozen=True)
+class EmploymentRegister:
+    """The dataset that says who is employed when, and its columns. An empty `end` goes on."""
+
+    dataset: str
+    person: str
+    start: str
+    end: str
+
+
+@dataclass(frozen=True)
 class Town:
     """The town of this installation."""
 
@@ -36,6 +46,7 @@ class Town:
     bounds: dict[str, float]
     country_bounds: dict[str, float]
     local_projection: str
+    employment_register: EmploymentRegister
 
 
 @cache
@@ -55,4 +66,5 @@ def load() -> Town:
         bounds=document["bounds"],
         country_bounds=document["country_bounds"],
         local_projection=document["local_projection"],
+        employment_register=EmploymentRegister(**document["employment_register"]),
     )
