@@ -303,6 +303,11 @@ def manifest(code: str) -> Manifest:
     return loaded
 
 
+def kept_manifest(code: str) -> Manifest | None:
+    """The manifest of the code with this hash where it is kept here; dbt is not asked."""
+    return manifest(code) if _kept(code).exists() else None
+
+
 def _kept(code: str) -> Path:
     return _directory() / "manifests" / f"{code}.json"
 
