@@ -318,7 +318,7 @@ def load() -> Inventory:
 
 def read(directory: Path, loaded: Mapping[str, Contract]) -> Inventory:
     """Read the inventory in `directory`; `loaded` are the contracts that its datasets name."""
-    problems: list[str] = Field(default=[])
+    problems: list[str] = []
     found: dict[str, list[Any]] = {}
     for kind, model in KINDS.items():
         found[kind] = []
@@ -335,7 +335,6 @@ def read(directory: Path, loaded: Mapping[str, Contract]) -> Inventory:
             for name, count in Counter(getattr(entry, "id", None) for entry in found[kind]).items()
             if name is not None and count > 1
         )
-    settings_of = _documents(directory / "reconciliation.yaml", problems)
     by_id: dict[str, Any] = {
         kind: {entry.id: entry for entry in entries}
         for kind, entries in found.items()
@@ -344,9 +343,7 @@ def read(directory: Path, loaded: Mapping[str, Contract]) -> Inventory:
     inventory = Inventory(
         **by_id,
         **{kind: cast(Any, tuple(entries)) for kind, entries in found.items() if kind not in by_id},
-        reconciliation=Reconciliation.model_validate(settings_of[0])
-        if settings_of
-        else Reconciliation(software_accounts=[]),
+        reconciliation=_reconciliation(directory / "reconciliation.yaml", problems),
     )
     inventory = _with_contracts(inventory, loaded, problems)
     problems += _references(inventory)
@@ -365,6 +362,16 @@ def _documents(path: Path, problems: list[str]) -> list[Any]:
         problems.append(f"{_shown(path)}:{mark.line + 1 if mark else 1}: not YAML: {getattr(error, 'problem', error)}")
         return []
     return document if isinstance(document, list) else [document] if document else []
+
+
+def _reconciliation(path: Path, problems: list[str]) -> Reconciliation:
+    for document in _documents(path, problems):
+        try:
+            return Reconciliation.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            problems.append(f"{_shown(path)}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    return NOWHERE
 
 
 def _shown(path: Path) -> str:
