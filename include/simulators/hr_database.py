@@ -38,6 +38,9 @@ CREATE TABLE hr.absence (
 CREATE INDEX ON hr.person (updated_at);
 CREATE INDEX ON hr.employment (updated_at);
 CREATE INDEX ON hr.absence (updated_at);
+-- A course register of another time, which nobody has told about.
+CREATE SCHEMA training;
+CREATE TABLE training.course_2018 (course_number text PRIMARY KEY, title_fi text NOT NULL, days integer NOT NULL);
 CREATE SCHEMA simulator;
 CREATE TABLE simulator.state (seed bigint NOT NULL, scale double precision NOT NULL, day integer NOT NULL);
 """
@@ -135,7 +138,7 @@ def _copy(connection: psycopg.Connection, target: sql.Identifier, rows: Iterable
 
 
 def _grant(connection: psycopg.Connection, password: str) -> None:
-    """A login that can read the three tables and nothing else; the server never sees the password itself."""
+    """A login that can read the tables of HR and nothing else; the server never sees the password itself."""
     verifier = connection.pgconn.encrypt_password(password.encode(), READER.encode(), b"scram-sha-256").decode()
     exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)).fetchone()
     command = "ALTER ROLE {} LOGIN PASSWORD {}" if exists else "CREATE ROLE {} LOGIN PASSWORD {}"
@@ -145,8 +148,8 @@ def _grant(connection: psycopg.Connection, password: str) -> None:
     for statement in (
         sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database),
         sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, reader),
-        sql.SQL("GRANT USAGE ON SCHEMA hr TO {}").format(reader),
-        sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA hr TO {}").format(reader),
+        sql.SQL("GRANT USAGE ON SCHEMA hr, training TO {}").format(reader),
+        sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA hr, training TO {}").format(reader),
         sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(reader),
     ):
         connection.execute(statement)

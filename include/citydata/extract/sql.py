@@ -82,6 +82,19 @@ def fetch(contract: Contract, candidate: Candidate) -> Fetch:
     return result
 
 
+def schemas(connection: str) -> list[str]:
+    """Schemas of a source's database that hold tables its login may see, without the database's own.
+
+    Raises SourceError when the source does not answer.
+    """
+    try:
+        with _engine(connection).connect() as opened:
+            names = opened.execute(sa.text("SELECT DISTINCT table_schema FROM information_schema.tables")).scalars().all()
+    except sa.exc.SQLAlchemyError as error:
+        raise SourceError(f"the catalogue of {connection} could not be read: {type(error).__name__}") from None
+    return sorted(name for name in names if not name.lower().startswith(("pg_", "information_schema", "sys")))
+
+
 def _engine(connection: str) -> sa.Engine:
     url = sa.make_url(settings.source_url(connection))
     if url.drivername in ("postgresql", "postgres"):
