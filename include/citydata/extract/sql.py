@@ -4,7 +4,7 @@ Rows become text as ISO 8601 and plain decimals, so that the archive and the con
 database. Statements are built from SQLAlchemy's core and compile for PostgreSQL, SQL Server and Oracle.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -89,7 +89,9 @@ def schemas(connection: str) -> list[str]:
     """
     try:
         with _engine(connection).connect() as opened:
-            names = opened.execute(sa.text("SELECT DISTINCT table_schema FROM information_schema.tables")).scalars().all()
+            names: Sequence[str] = (
+                opened.execute(sa.text("SELECT DISTINCT table_schema FROM information_schema.tables")).scalars().all()
+            )
     except sa.exc.SQLAlchemyError as error:
         raise SourceError(f"the catalogue of {connection} could not be read: {type(error).__name__}") from None
     return sorted(name for name in names if not name.lower().startswith(("pg_", "information_schema", "sys")))

@@ -160,8 +160,6 @@ class Dataset(Strict):
     art30: Id | None = None
     dpia: Id | None = None
     retention: Retention | None = None
-    valid_from: date | None = None
-    valid_to: date | None = None
 
 
 class Art30(Strict):

@@ -1,0 +1,198 @@
+"""The register: the inventory as it was known at any moment, bitemporal and append-only, in `governance.register`.
+
+`valid_*` is when something was so in the town, `recorded_at` to `superseded_at` when the register said so. What vanishes from
+the inventory's files without a logged decision stays in the register: it goes on counting.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from citydata.connector_options import Strict
+from citydata.governance import share
+from citydata.governance.inventory import KINDS, Inventory
+
+Connection = psycopg.Connection[Any]
+
+REGISTER_LOCK = 6380004
+COUNTED = ("datasets", "systems")
+"""Kinds that count: they end by a decision only."""
+ENDING = ("removed", "merged", "split")
+FOUND = "found"
+"""Kind of the entries that reconciliation makes."""
+
+
+@dataclass(frozen=True)
+class Find:
+    """Something that reconciliation has seen and no system of the inventory accounts for."""
+
+    found: str
+    first_seen: datetime
+
+
+@dataclass(frozen=True)
+class Register:
+    """What the register knows at a moment: the inventory with what vanished from it, and what was found.
+
+    `vanished` are datasets and systems that left the files without a decision; `unlogged` are datasets that came later than
+    the first inventory without one.
+    """
+
+    inventory: Inventory
+    vanished: frozenset[str] = frozenset()
+    unlogged: frozenset[str] = frozenset()
+    found: tuple[Find, ...] = ()
+
+
+def bring(connection: Connection, inventory: Inventory, today: date) -> list[str]:
+    """Record what is new, changed or ended in the inventory; returns what was, in words. Again, it records nothing."""
+    changes: list[str] = []
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (REGISTER_LOCK,))
+        current = _current(connection, "inventory", today)
+        for kind in KINDS:
+            entries = _entries(inventory, kind)
+            for name, entry in entries.items():
+                body, before = _body(entry), current.get((kind, name))
+                if before == body:
+                    continue
+                since = today if before is not None else _first_day(inventory, entry, name, today, first=not current)
+                _record(connection, kind, name, "inventory", body=body, since=since)
+                changes.append(f"{kind} {name}: {'changed' if before is not None else 'new'}")
+            for name in [name for of, name in current if of == kind and name not in entries]:
+                if kind not in COUNTED or share.decided(inventory, name, today, kinds=ENDING):
+                    _record(connection, kind, name, "inventory", body=None, since=today)
+                    changes.append(f"{kind} {name}: ended")
+    return changes
+
+
+def note_finds(connection: Connection, seen: Mapping[str, datetime], open_finds: set[str], today: date) -> None:
+    """Record new finds, and end those that a system or a dismissal accounts for.
+
+    `seen` are all finds of now that nothing accounts for; `open_finds` those of them and of before that still stand.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (REGISTER_LOCK,))
+        current = _current(connection, "reconciliation", today)
+        for name, moment in seen.items():
+            if (FOUND, name) not in current:
+                _record(connection, FOUND, name, "reconciliation", body={"first_seen": moment.isoformat()}, since=today)
+        for _, name in current:
+            if name not in open_finds:
+                _record(connection, FOUND, name, "reconciliation", body=None, since=today)
+
+
+def finds(connection: Connection, today: date) -> tuple[Find, ...]:
+    """What reconciliation has found and nothing accounts for yet."""
+    return tuple(
+        Find(name, datetime.fromisoformat(body["first_seen"]))
+        for (_, name), body in sorted(_current(connection, "reconciliation", today).items())
+    )
+
+
+def read(connection: Connection, today: date, known_at: datetime | None = None) -> Register:
+    """The register for a day, as it was known at a moment (now)."""
+    rows = _current(connection, "inventory", today, known_at)
+    by_kind: dict[str, dict[str, Strict]] = {kind: {} for kind in KINDS}
+    for (kind, name), body in sorted(rows.items()):
+        by_kind[kind][name] = KINDS[kind].model_validate(body)
+    mappings = {
+        field.name for field in fields(Inventory) if field.name in KINDS and "id" in KINDS[field.name].model_fields
+    }
+    whole: dict[str, Any] = {
+        kind: entries if kind in mappings else tuple(entries.values()) for kind, entries in by_kind.items()
+    }
+    inventory = Inventory(**whole)
+    return Register(inventory, unlogged=_unlogged(connection, inventory, today), found=finds(connection, today))
+
+
+def compared(register: Register, inventory: Inventory) -> Register:
+    """The register with what of it the files no longer hold marked as vanished."""
+    vanished = {
+        name for kind in COUNTED for name in getattr(register.inventory, kind) if name not in getattr(inventory, kind)
+    }
+    whole = replace(register.inventory, reconciliation=inventory.reconciliation)
+    return replace(register, inventory=whole, vanished=frozenset(vanished))
+
+
+def _unlogged(connection: Connection, inventory: Inventory, today: date) -> frozenset[str]:
+    """Datasets that were first recorded after the first inventory and whose coming nobody decided."""
+    rows = connection.execute(
+        "SELECT id, min(recorded_at) > (SELECT min(recorded_at) + interval '1 minute' FROM governance.register)"
+        " FROM governance.register WHERE kind = 'datasets' GROUP BY id"
+    ).fetchall()
+    return frozenset(
+        name
+        for name, later in rows
+        if later and name in inventory.datasets
+        and not share.decided(inventory, name, today, kinds=("added", "split", "merged"))
+    )  # fmt: skip
+
+
+def _current(
+    connection: Connection, origin: str, today: date, known_at: datetime | None = None
+) -> dict[tuple[str, str], dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            "SELECT kind, id, body FROM governance.register WHERE origin = %(origin)s"
+            " AND valid_from <= %(today)s AND %(today)s < valid_to"
+            " AND recorded_at <= coalesce(%(known)s, clock_timestamp())"
+            " AND coalesce(%(known)s, clock_timestamp()) < superseded_at",
+            {"origin": origin, "today": today, "known": known_at},
+        ).fetchall()
+    return {(row["kind"], row["id"]): row["body"] for row in rows}
+
+
+def _record(
+    connection: Connection, kind: str, name: str, origin: str, *, body: dict[str, Any] | None, since: date | None
+) -> None:
+    """From a day on the entry is `body`, or ends. What was so before that day stays so; what was said of later is superseded."""
+    start = since or "-infinity"
+    with connection.cursor(row_factory=dict_row) as cursor:
+        superseded = cursor.execute(
+            "UPDATE governance.register SET superseded_at = clock_timestamp()"
+            " WHERE kind = %s AND id = %s AND superseded_at = 'infinity' AND valid_to > %s::date"
+            " RETURNING body, valid_from::text, valid_from < %s::date AS earlier",
+            (kind, name, start, start),
+        ).fetchall()
+    statement = (
+        "INSERT INTO governance.register (kind, id, body, origin, valid_from, valid_to, recorded_at)"
+        " VALUES (%s, %s, %s, %s, %s::date, %s::date, clock_timestamp())"
+    )
+    for row in superseded:
+        if row["earlier"]:
+            connection.execute(statement, (kind, name, Jsonb(row["body"]), origin, row["valid_from"], start))
+    if body is not None:
+        connection.execute(statement, (kind, name, Jsonb(body), origin, start, "infinity"))
+
+
+def _first_day(inventory: Inventory, entry: Strict, name: str, today: date, *, first: bool) -> date | None:
+    """From when a new entry holds: what it says itself, the day of its logged change, else today; None is always.
+
+    What the first inventory lists was there before it.
+    """
+    stated = getattr(entry, "valid_from", None)
+    logged = [change.on for change in inventory.changes if name in change.after and change.on <= today]
+    return stated or max(logged, default=None if first else today)
+
+
+def _entries(inventory: Inventory, kind: str) -> dict[str, Strict]:
+    found = getattr(inventory, kind)
+    return dict(found) if isinstance(found, Mapping) else {_digest(entry): entry for entry in found}
+
+
+def _body(entry: Strict) -> dict[str, Any]:
+    body: dict[str, Any] = entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return body
+
+
+def _digest(entry: Strict) -> str:
+    """Decisions have no id of their own: they are what they say."""
+    return hashlib.sha256(json.dumps(_body(entry), sort_keys=True).encode()).hexdigest()[:16]
