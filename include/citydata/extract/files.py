@@ -25,6 +25,10 @@ from citydata.privacy import identity_code
 CHUNK = 1 << 20
 
 
+# What lies beside a file and is about it, or is still being written.
+BESIDE = (".done", ".manifest.json", ".part", ".tmp")
+
+
 @dataclass(frozen=True)
 class File:
     """A complete file in the drop directory."""
@@ -47,7 +51,7 @@ def complete(contract: Contract) -> list[File]:
     directory = settings.drop_directory() / options.directory
     found = []
     for path in directory.glob(options.pattern):
-        if path.name.endswith((".done", ".manifest.json", ".part", ".tmp")) or not path.is_file():
+        if path.name.endswith(BESIDE) or not path.is_file():
             continue
         status = path.stat()
         observed = datetime.fromtimestamp(status.st_mtime, UTC)

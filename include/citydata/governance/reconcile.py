@@ -19,6 +19,7 @@ from citydata import settings
 from citydata.connector_options import FilesConnector, HttpOptions, SqlConnector
 from citydata.contract import Contract
 from citydata.extract import SourceError
+from citydata.extract.files import BESIDE
 from citydata.governance import register
 from citydata.governance.inventory import Inventory, Reconciliation
 from citydata.privacy import identity_code
@@ -31,8 +32,6 @@ _SOURCE = re.compile(r"(?:CITYDATA_SOURCE|AIRFLOW_CONN)_(\w+)$")
 _SECRETS = ("_PASSWORD", "_KEY", "_TOKEN", "_SECRET")
 # What Airflow and the platform themselves connect to.
 _OWN = {"smtp_default"}
-# What lies beside a dropped file and is about it.
-_BESIDE = (".manifest.json", ".done")
 _PURCHASES = "mart_finance.purchase"
 
 
@@ -130,7 +129,7 @@ def unannounced_files(loaded: Iterable[Contract], directory: Path) -> list[str]:
     ]
     found = set()
     for path in directory.rglob("*"):
-        if not path.is_file() or path.name.startswith(".") or path.name.endswith(_BESIDE):
+        if not path.is_file() or path.name.startswith(".") or path.name.endswith(BESIDE):
             continue
         folder = path.parent.relative_to(directory)
         if not any(folder == Path(place) and path.match(pattern) for place, pattern in expected):
