@@ -104,6 +104,11 @@ def _missing(criterion: str, case: Case) -> Evidence:
     )
 
 
+def stated_in(dataset: Dataset) -> str:
+    """Where people, class, personal data and retention of a dataset are stated: in its contracts, or in the inventory."""
+    return ", ".join(f"contract {name}" for name in dataset.contracts) or f"include/inventory/datasets: {dataset.id}"
+
+
 def start_of(day: date) -> datetime:
     """The first moment of a day in the town, in UTC."""
     zone = ZoneInfo(town.load().time_zone)
