@@ -35,6 +35,8 @@ class Method:
     checks: timedelta = timedelta(days=35)
     # C9: how long a critical failure may wait for a person.
     critical_failure: timedelta = timedelta(days=3)
+    # C14: how long a run of the job that enforces retention counts.
+    retention: timedelta = timedelta(days=35)
     # Everything else that is read at each measurement holds until the next daily one, with a day's grace.
     measurement: timedelta = timedelta(days=2)
     # Units are told apart by so many levels of the task class; finer codes make no new unit.
