@@ -350,11 +350,20 @@ def read(directory: Path, loaded: Mapping[str, Contract]) -> Inventory:
     return inventory
 
 
+class _Loader(yaml.CSafeLoader):
+    """YAML in which `on`, `no` and `yes` are the words they are, as in YAML 1.2; only true and false are yes and no."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as in PyYAML
+        first: [(tag, expression) for tag, expression in found if first in "tTfF" or tag != "tag:yaml.org,2002:bool"]
+        for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def _documents(path: Path, problems: list[str]) -> list[Any]:
     if not path.exists():
         return []
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problems.append(f"{_shown(path)}:{mark.line + 1 if mark else 1}: not YAML: {getattr(error, 'problem', error)}")
