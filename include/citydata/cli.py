@@ -56,12 +56,14 @@ def _explained() -> Iterator[None]:
     import psycopg
 
     from citydata import audit, contract, database, deploy, extract, geopackage, ops, release, transform
+    from citydata.governance import attestation, inventory, snapshot
     from citydata.service import airflow, inputs, installation, postgres
     from citydata.settings import SettingMissing
 
     foreseen = (
         SettingMissing,
         airflow.AirflowError,
+        attestation.AttestationError,
         audit.AuditError,
         contract.ContractError,
         deploy.DeploymentError,
@@ -70,9 +72,11 @@ def _explained() -> Iterator[None]:
         geopackage.ExportError,
         inputs.InputError,
         installation.InstallationError,
+        inventory.InventoryError,
         ops.BatchError,
         postgres.ClusterError,
         release.ReleaseError,
+        snapshot.SnapshotError,
         transform.TransformError,
     )
     try:
@@ -152,7 +156,7 @@ def up(
 def _conclude(installation: Any, outcome: Any, summary: Any, json_: bool) -> None:
     from citydata import database
     from citydata.service.airflow import ADMIN
-    from citydata.service.display import console
+    from citydata.service.display import console, share_line
 
     addresses = {
         "airflow": installation.airflow.url,
@@ -169,6 +173,7 @@ def _conclude(installation: Any, outcome: Any, summary: Any, json_: bool) -> Non
                 "datasets": [vars(item) for item in outcome.datasets],
                 "stale_groups": stale,
                 "failures": [vars(item) for item in outcome.failures],
+                "share": vars(outcome.share) if outcome.share else None,
                 "addresses": addresses,
                 "exit_code": code,
             }
@@ -188,6 +193,8 @@ def _conclude(installation: Any, outcome: Any, summary: Any, json_: bool) -> Non
     screen.print(f"Database  {addresses['database_for_bi']}   (BI login)", highlight=False, soft_wrap=True)
     if code:
         screen.print("Something wants attention: ./citydata status", highlight=False)
+    if outcome.share:
+        screen.print(share_line(outcome.share), highlight=False, soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -584,6 +591,180 @@ def quarantine_waive(
     with _explained():
         count = rows.waive(dataset, ids or [], person=person or getpass.getuser(), reason=reason)
     typer.echo(f"{dataset}: {count} rows waived")
+
+
+governance = typer.Typer(
+    help="The share of the town's data under governance: the figure, its evidence, and that nobody changed it.",
+    no_args_is_help=True,
+)
+app.add_typer(governance, name="governance")
+
+
+@governance.command("show")
+def governance_show(
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help="As it was on a past day: YYYY-MM-DD. [default: now]")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """The share with its bounds, its levels and views, what blocks most datasets, and what is still to be found."""
+    from datetime import date
+
+    from citydata import database
+    from citydata.governance import share, snapshot
+    from citydata.governance.method import CURRENT
+    from citydata.service.display import console, share_view
+
+    _installation()
+    try:
+        day = date.fromisoformat(as_of) if as_of else None
+    except ValueError:
+        raise typer.BadParameter(f"{as_of} is not a date; write 2026-12-31") from None
+    with _explained(), database.connect("officer") as connection:
+        figure = snapshot.required(connection, until=day)
+        judged = snapshot.datasets(connection, figure.snapshot_id)
+        unmapped = [system for system in snapshot.systems(connection, figure.snapshot_id) if not system.mapped]
+    views = share.views(judged, CURRENT)
+    if json_:
+        _print_json(
+            {
+                "share": vars(figure) | {"text": figure.text, "upper_text": figure.upper_text},
+                "views": [vars(view) for view in views],
+                "missing": share.blocking(judged),
+                "unmapped": [vars(system) for system in unmapped],
+            }
+        )
+    else:
+        console().print(share_view(figure, views, share.blocking(judged), unmapped))
+
+
+@governance.command("explain")
+def governance_explain(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Id in the inventory, or SYSTEM.DATASET of a contract.")
+    ],
+    language: Annotated[str, typer.Option(help="Of the reasons: fi, sv or en.")] = "en",
+    json_: Json = False,
+) -> None:
+    """Why a dataset has the level it has: each criterion with its evidence, and what is missing.
+
+    Exit codes: 0 governed, 1 failure, 3 something is missing for level 3.
+    """
+    from citydata import database
+    from citydata.governance import reasons, share, snapshot
+    from citydata.service.display import console, evidence_view
+
+    _installation()
+    if language not in reasons.LANGUAGES:
+        raise typer.BadParameter(f"{language} is none of {', '.join(reasons.LANGUAGES)}")
+    with _explained(), database.connect("officer") as connection:
+        figure = snapshot.required(connection)
+        judged = snapshot.datasets(connection, figure.snapshot_id)
+        found = next((entry for entry in judged if dataset in (entry.dataset, *entry.contracts)), None)
+        if found is None:
+            raise typer.BadParameter(
+                f"no dataset {dataset} in snapshot {figure.snapshot_id}; `./citydata governance list` names them"
+            )
+        rows = snapshot.evidence(connection, figure.snapshot_id, found.dataset)
+    if json_:
+        _print_json({**vars(found), "evidence": [vars(row) | {"text": reasons.text(row, language)} for row in rows]})
+    else:
+        console().print(evidence_view(found, rows, figure.taken_at, language))
+    raise typer.Exit(0 if found.counted_level >= share.GOVERNED else 3)
+
+
+@governance.command("list")
+def governance_list(
+    sector: Annotated[str | None, typer.Option(help="Only this sector.")] = None,
+    json_: Json = False,
+) -> None:
+    """Every registered dataset with its level and the criteria it lacks."""
+    from citydata import database
+    from citydata.governance import snapshot
+
+    _installation()
+    with _explained(), database.connect("officer") as connection:
+        judged = snapshot.datasets(connection, snapshot.required(connection).snapshot_id)
+    rows = [vars(entry) for entry in judged if sector in (None, entry.sector)]
+    _show_rows(rows, ("dataset", "sector", "system", "level", "missing", "uncounted"), json_)
+
+
+@governance.command("verify")
+def governance_verify(
+    head: Annotated[
+        str | None, typer.Option(metavar="HASH", help="A hash noted earlier, which the chain must still hold.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Compute every sealed snapshot's hash anew from its rows: a changed, missing or moved one is found.
+
+    Exit codes: 0 every byte is as it was sealed, 1 something was changed.
+    """
+    from citydata import database
+    from citydata.governance import snapshot
+
+    _installation()
+    with _explained(), database.connect("officer") as connection:
+        chain = snapshot.figures(connection)
+        wrong = list(snapshot.verify(connection, head))
+    if json_:
+        _print_json({"snapshots": len(chain), "head": chain[0].sha256 if chain else None, "problems": wrong})
+    else:
+        for problem in wrong:
+            typer.secho(problem, fg="red")
+        if not wrong:
+            typer.echo(
+                f"{len(chain)} snapshots are as they were sealed" + (f"; head {chain[0].sha256}" if chain else "")
+            )
+    raise typer.Exit(int(bool(wrong)))
+
+
+@governance.command("snapshot")
+def governance_snapshot(
+    official: Annotated[bool, typer.Option("--official", help="The figure of a month's end.")] = False,
+    json_: Json = False,
+) -> None:
+    """Measure the share now and seal it."""
+    from citydata.governance import measure
+    from citydata.service.display import share_line
+
+    _installation()
+    with _explained():
+        figure = measure.measure("by hand", official=official)
+    if json_:
+        _print_json(vars(figure) | {"text": figure.text, "upper_text": figure.upper_text})
+    else:
+        typer.echo(share_line(figure))
+
+
+@governance.command("attest")
+def governance_attest(
+    datasets: Annotated[list[str], typer.Argument(metavar="DATASET…", help="Ids in the inventory.")],
+    person: Annotated[str, typer.Option("--by", help="The officer's id in the inventory.")],
+) -> None:
+    """Sign datasets as they are described, classified and checked today. The officer's own act; it holds for a year.
+
+    The private key is taken from CITYDATA_SIGNING_KEY; its public half stands in the inventory at the officer.
+    """
+    from citydata import database
+    from citydata.governance import attestation
+    from citydata.settings import required
+
+    _installation()
+    with _explained(), database.connect("officer") as connection:
+        key = required("CITYDATA_SIGNING_KEY", "the officer's private key; `./citydata governance key` makes one")
+        for name in attestation.attest(connection, datasets, signed_by=person, private_key=key):
+            typer.echo(f"{name}: signed by {person}")
+
+
+@governance.command("key")
+def governance_key() -> None:
+    """Make a pair of keys for a governance officer, who keeps the private one and never types it into a file here."""
+    from citydata.governance import attestation
+
+    private, public = attestation.new_key()
+    typer.echo(f"CITYDATA_SIGNING_KEY={private}")
+    typer.echo(f"signing_key: {public}", err=True)
 
 
 export = typer.Typer(help="Files for other programs.", no_args_is_help=True)

@@ -27,6 +27,12 @@ BUILD_DAG = "build_warehouse"
 BUILD_CRON = "0 6 * * *"
 """The daily full build, after the nightly extracts."""
 
+MEASURE_DAG = "measure_governance"
+MEASURE_CRON = "45 23 * * *"
+"""The daily measurement, at the end of the day that it is the figure of; a month's last is the official one."""
+RELEASE_ASSET = "citydata://warehouse/release"
+"""What a release tells those who come after it."""
+
 PLATFORM_OWNER = "data-platform"
 """Owner of what belongs to no single dataset."""
 
@@ -224,6 +230,12 @@ def documentation(entry: Contract) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def is_last_of_month(moment: datetime) -> bool:
+    """Whether it is the last day of a month in the town."""
+    day = moment.astimezone(ZoneInfo(town.load().time_zone)).date()
+    return (day + timedelta(days=1)).month != day.month
 
 
 def window(start: str | None, end: str | None) -> tuple[datetime, datetime] | None:

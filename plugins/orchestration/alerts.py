@@ -23,6 +23,8 @@ RUNBOOKS = {
     "GroupsStale": "failed-build",
     "TransformError": "failed-build",
     "ReleaseError": "failed-build",
+    "InventoryError": "failed-measurement",
+    "SnapshotError": "failed-measurement",
 }
 _BATCH = re.compile(r"\bbatch (\d+)")
 

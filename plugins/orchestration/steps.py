@@ -15,6 +15,9 @@ from orchestration import alerts
 
 log = logging.getLogger(__name__)
 
+RELEASE = Asset("release", uri=schedule.RELEASE_ASSET, group="warehouse")
+"""The asset that stands for a release of everything that was built."""
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -106,7 +109,7 @@ def publish(dataset: str) -> dict[str, list[int]]:
     return {"published": [batch_id for batch_id, *_ in changes], "held": held}
 
 
-@task
+@task(outlets=[RELEASE])
 @without_values
 def build_and_release() -> dict[str, Any]:
     """Build what is out of date, everything on the daily run, and release what can be. One task: the two are one chain."""
@@ -124,6 +127,22 @@ def build_and_release() -> dict[str, Any]:
         )
     rows = {f"{c.schema}.{c.table}": c.inserted + c.updated + c.deleted for c in done.changes}
     return {"build": build.build_id, "release": done.release_id, "rows": rows}
+
+
+@task
+@without_values
+def measure_share() -> dict[str, Any]:
+    """Gather the evidence, count and seal; the daily run of a month's last day makes the official figure."""
+    from citydata.governance import measure  # noqa: PLC0415
+
+    context = get_current_context()
+    run = context["dag_run"]
+    daily = run.run_type == "scheduled"
+    for dataset in contract.load_each()[0]:  # the catalogues of connected databases are looked at
+        _provide_address(dataset)
+    official = daily and schedule.is_last_of_month(context["ti"].start_date)
+    figure = measure.measure("daily" if daily else "release", official=official, run_id=context["run_id"])
+    return {"snapshot": figure.snapshot_id, "n": figure.n, "denominator": figure.denominator}
 
 
 def asset(dataset: str) -> Asset:

@@ -156,6 +156,19 @@ def views(judged: Sequence[Judged], method: Method) -> list[View]:
     return lines
 
 
+def blocking(judged: Sequence[Judged]) -> list[dict[str, int | str]]:
+    """For each criterion up to the governed level how many datasets lack it, and how many lack nothing else; most first."""
+    counted = units(judged)
+    needed = [name for number, names in LEVELS.items() if number <= GOVERNED for name in names]
+    lines: list[dict[str, int | str]] = []
+    for criterion in needed:
+        lacking = [{*entry.missing} & {*needed} for entry in counted if criterion in entry.missing]
+        lines.append(
+            {"criterion": criterion, "datasets": len(lacking), "only": sum(len(each) == 1 for each in lacking)}
+        )
+    return sorted(lines, key=lambda line: -int(line["datasets"]))
+
+
 # -- what is counted -------------------------------------------------------------------------------------------------
 
 

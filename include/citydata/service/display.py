@@ -12,6 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from citydata import town
+from citydata.governance import reasons
+from citydata.governance.share import Judged, View
+from citydata.governance.snapshot import CountedSystem, EvidenceRow, Figure
 from citydata.service.doctor import Check
 from citydata.service.progress import BuildProgress, DatasetProgress
 from citydata.service.status import BatchView, Status
@@ -19,6 +22,11 @@ from citydata.service.up import Outcome
 
 COLOURS = {
     "published": "green",
+    "pass": "green",
+    "not_applicable": "green",
+    "fail": "red",
+    "unknown": "yellow",
+    "expired": "yellow",
     "released": "green",
     "ok": "green",
     "held": "yellow",
@@ -161,6 +169,69 @@ def checks_table(checks: list[Check]) -> Table:
     for check in checks:
         table.add_row(_coloured(check.outcome), Text(check.subject), Text(check.text), Text(check.advice))
     return table
+
+
+def share_line(figure: Figure) -> str:
+    """The headline with its bounds, in one line."""
+    return (
+        f"Data under governance  {figure.text}   upper bound {figure.upper_text}   {figure.as_of},"
+        f" {'official' if figure.official else 'working'} figure, snapshot {figure.snapshot_id}"
+    )
+
+
+def share_view(
+    figure: Figure, views: list[View], blocking: list[dict[str, int | str]], unmapped: list[CountedSystem]
+) -> Group:
+    """The share, what it is made of, what blocks most datasets, and which systems nobody has mapped."""
+    counts = Table("", "datasets")
+    for name, number in (
+        ("n governed", figure.n),
+        ("  of these automatic", figure.automatic),
+        ("  of these on documents", figure.manual),
+        ("m registered", figure.m),
+        ("s mapped systems", figure.s),
+        ("u systems not mapped", figure.u),
+        ("level 1 or more: described", figure.level_1),
+        ("level 2 or more: owned and classified", figure.level_2),
+        ("level 3 or more: governed", figure.level_3),
+        ("level 4: monitored", figure.level_4),
+    ):
+        counts.add_row(name, str(number))
+    parts: list[Table | Text] = [Text(share_line(figure)), counts]
+    if views:
+        lines = Table("by", "", "governed", "share")
+        for view in views:
+            lines.add_row(view.view, view.value, f"{view.n}/{view.m}", "" if view.share is None else f"{view.share} %")
+        parts.append(lines)
+    lacking = Table("criterion", "datasets that lack it", "that lack only it")
+    for line in blocking:
+        lacking.add_row(*map(str, line.values()))
+    parts.append(lacking)
+    if unmapped:
+        hunt = Table("not mapped", "found in")
+        for system in unmapped:
+            hunt.add_row(system.system, system.found_in or "inventory")
+        parts.append(hunt)
+    parts += [Text(f"why: {figure.reason}"), Text(f"hash {figure.sha256}")]
+    return Group(*parts)
+
+
+def evidence_view(entry: Judged, rows: list[EvidenceRow], now: datetime, language: str) -> Group:
+    """A dataset's level and each row of its evidence."""
+    title = f"{entry.dataset}: {entry.name_fi} / {entry.name_sv}, level {entry.level}"
+    if entry.uncounted:
+        title += f", not counted: {entry.uncounted}"
+    table = Table("", "result", "why", "looked at", "until")
+    for row in rows:
+        result = row.result if now < row.expires_at else "expired"
+        table.add_row(
+            row.criterion,
+            _coloured(result),
+            Text(reasons.text(row, language)),
+            Text(row.looked_at),
+            _cell(row.expires_at),
+        )
+    return Group(Text(title), Text(f"missing: {', '.join(entry.missing) or 'nothing'}"), table)
 
 
 def console(*, to_stderr: bool = False) -> Console:

@@ -132,3 +132,14 @@ def is_answered(connection: psycopg.Connection[Any]) -> bool:
 def has_release(connection: psycopg.Connection[Any]) -> bool:
     """Whether anything was ever released."""
     return connection.execute("select 1 from ops.release limit 1").fetchone() is not None
+
+
+def is_measured(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the share was measured after the last release; where nothing was released there is nothing to measure."""
+    row = connection.execute(
+        """
+        select last is null or exists (select from governance.share where taken_at >= last)
+        from (select max(released_at) as last from ops.release) as released
+        """
+    ).fetchone()
+    return bool(row and row[0])

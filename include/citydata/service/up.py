@@ -15,7 +15,9 @@ from typing import Any
 import psycopg
 
 from citydata import contract, database, deploy, schedule, settings
-from citydata.schedule import BUILD_DAG
+from citydata.governance import snapshot
+from citydata.governance.snapshot import Figure
+from citydata.schedule import BUILD_DAG, MEASURE_DAG
 from citydata.service import inputs, progress
 from citydata.service.airflow import Api
 from citydata.service.installation import Installation
@@ -47,6 +49,7 @@ class Outcome:
     worked: bool
     datasets: list[DatasetProgress]
     build: BuildProgress | None = None
+    share: Figure | None = None
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -103,6 +106,8 @@ def up(
 
 def simulate(installation: Installation, town: Town, given: Mapping[str, Path]) -> list[str]:
     """Bring the source systems to the town's day and give them the `given` files; return what was new, in words."""
+    from simulators import officer  # noqa: PLC0415 - only who simulates needs it
+
     drop = settings.drop_directory()
     simulation = Simulation(installation.home)
     from_files = [name for name in contract.load_all() if inputs.from_files(name)]
@@ -119,6 +124,9 @@ def simulate(installation: Installation, town: Town, given: Mapping[str, Path]) 
         hr=hr,
     )
     news += [f"answer {Path(path).name}" for path in answers.values() if path]
+    with database.connect("officer", autocommit=True) as connection:
+        if signed := officer.sign(connection, progress.now(connection)):
+            news.append(f"{signed} datasets signed by the synthetic town's governance officer")
     files = {name: path for name, path in given.items() if name in from_files}
     return news + [f"file {path.name} for {name}" for name, path in files.items() if inputs.drop(name, path, drop)]
 
@@ -147,13 +155,18 @@ def work(api: Api, *, since: datetime | None, report: Callable[[str], None], wat
         if since is None:
             since = progress.now(connection)
             if progress.has_release(connection) and not progress.unreleased(connection):
-                report("nothing new: everything that was published is released")
-                return Outcome(False, progress.datasets(connection, since))
+                if not progress.is_measured(connection):
+                    report(f"running {MEASURE_DAG}")
+                    return _wait(
+                        api, connection, since=since, extracts={MEASURE_DAG: api.trigger(MEASURE_DAG)}, watch=watch
+                    )
+                report("nothing new: everything that was published is released and measured")
+                return Outcome(False, progress.datasets(connection, since), share=snapshot.latest(connection))
         dags = [extract.dag_id for extract in schedule.extracts()]
         report("waiting for the DAGs")
-        api.wait_for_dags([*dags, BUILD_DAG])
+        api.wait_for_dags([*dags, BUILD_DAG, MEASURE_DAG])
         extracts = {dag: _running_since(api, dag, since) or api.trigger(dag) for dag in dags}
-        report(f"running {', '.join(extracts)}, then {BUILD_DAG}")
+        report(f"running {', '.join(extracts)}, then {BUILD_DAG} and {MEASURE_DAG}")
         return _wait(api, connection, since=since, extracts=extracts, watch=watch)
 
 
@@ -173,16 +186,26 @@ def _wait(
         datasets, build = progress.datasets(connection, since), progress.build(connection, since)
         watch(datasets, build)
         runs = [(dag, api.run(dag, run)) for dag, run in extracts.items()]
-        builds = api.runs(BUILD_DAG)
+        builds, measurements = api.runs(BUILD_DAG), api.runs(MEASURE_DAG)
         at_work = [(dag, run) for dag, run in runs if run["state"] in ACTIVE and not _waits_for_source(api, dag, run)]
-        if at_work or any(run["state"] in ACTIVE for run in builds):
+        if at_work or any(run["state"] in ACTIVE for run in [*builds, *measurements]):
             idle_since = None
         else:
             idle_since = idle_since or time.monotonic()
             overdue = time.monotonic() - idle_since > _GRACE_SECONDS
-            # A build that failed or left a group stale leaves its datasets unreleased: waiting would not help.
-            if not progress.unreleased(connection) or progress.is_answered(connection) or overdue:
-                latest = [(BUILD_DAG, run) for run in builds[:1] if _began_after(run, since)]
+            # A build that failed or left a group stale leaves its datasets unreleased: waiting would not help, for the
+            # measurement neither, which follows a release that is whole.
+            broken = any(
+                run["state"] == "failed" and _began_after(run, since) for run in [*builds[:1], *measurements[:1]]
+            )
+            released = not progress.unreleased(connection) or progress.is_answered(connection)
+            if (released and (broken or progress.is_measured(connection))) or overdue:
+                latest = [
+                    (dag, run)
+                    for dag, newest in ((BUILD_DAG, builds[:1]), (MEASURE_DAG, measurements[:1]))
+                    for run in newest
+                    if _began_after(run, since)
+                ]
                 failures = [
                     failure
                     for dag, run in [*runs, *latest]
@@ -190,10 +213,11 @@ def _wait(
                     for failure in _failures(api, dag, run["dag_run_id"])
                 ]
                 if overdue and not failures:
-                    failures.append(Failure(BUILD_DAG, "(no run began)", f"{api.url}/dags/{BUILD_DAG}"))
+                    missing = MEASURE_DAG if released else BUILD_DAG
+                    failures.append(Failure(missing, "(no run began)", f"{api.url}/dags/{missing}"))
                 datasets, build = progress.datasets(connection, since), progress.build(connection, since)
                 watch(datasets, build)
-                return Outcome(True, datasets, build, failures)
+                return Outcome(True, datasets, build, snapshot.latest(connection), failures)
         time.sleep(_POLL_SECONDS)
 
 

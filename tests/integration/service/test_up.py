@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from citydata import contract, database, schedule
-from citydata.schedule import BUILD_DAG
+from citydata.governance import snapshot
+from citydata.schedule import BUILD_DAG, MEASURE_DAG
 from citydata.service import progress, up
 
 EXTRACT = "extract_finance"
@@ -79,16 +80,59 @@ def end_a_build(state: str = "failed") -> None:
         connection.execute("INSERT INTO ops.build (state, finished_at) VALUES (%s, clock_timestamp())", (state,))
 
 
-def test_nothing_is_run_when_everything_is_released() -> None:
+def release_something() -> None:
     with database.connect_admin() as connection:
         connection.execute(
             "WITH b AS (INSERT INTO ops.build (state) VALUES ('built') RETURNING build_id)"
             " INSERT INTO ops.release (build_id) SELECT build_id FROM b"
         )
+
+
+def measure_something() -> None:
+    with database.connect("measurer", autocommit=True) as connection:
+        moment = progress.now(connection)
+        what: Any = {"official": False, "reason": "test", "run_id": None, "judged": [], "evidence": {}, "systems": []}
+        snapshot.seal(connection, taken_at=moment, as_of=moment.date(), method_version="1", **what)
+
+
+def test_nothing_is_run_when_everything_is_released_and_measured() -> None:
+    release_something()
+    measure_something()
     scheduler = Scheduler()
     done = work(scheduler, None)
     assert (done.worked, scheduler.triggered) == (False, [])
     assert [item.dataset for item in done.datasets] == list(contract.load_all())
+    assert done.share
+    assert done.share.text == "0/0 (–)"
+
+
+def test_a_release_that_was_not_measured_is_measured_and_nothing_else_is_run() -> None:
+    measure_something()
+    release_something()
+
+    def end(scheduler: Scheduler, answers: int) -> None:
+        if answers == 20:
+            measure_something()
+
+    scheduler = Scheduler(end)
+    done = work(scheduler, None)
+    assert (done.worked, scheduler.triggered, done.failures) == (True, [MEASURE_DAG], [])
+    assert scheduler.answers >= 20, "it waited for the figure"
+    assert done.share
+    assert done.share.snapshot_id == 2
+
+
+def test_a_measurement_that_failed_or_never_began_is_told(since: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    release_something()
+    monkeypatch.setattr(up, "_GRACE_SECONDS", 0.1)
+    [failure] = work(Scheduler(), since).failures
+    assert (failure.dag, failure.task) == (MEASURE_DAG, "(no run began)")
+    monkeypatch.setattr(up, "_GRACE_SECONDS", 20)
+    scheduler = Scheduler()
+    scheduler.begin(MEASURE_DAG, "failed", name="m1")
+    scheduler.work[MEASURE_DAG] = [{"task_id": "measure_share", "state": "failed", "try_number": 1}]
+    [failure] = work(scheduler, since).failures
+    assert (failure.dag, failure.task) == (MEASURE_DAG, "measure_share")
 
 
 def test_a_run_that_began_after_the_news_is_joined_and_an_older_one_is_not(since: Any) -> None:
