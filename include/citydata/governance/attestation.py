@@ -132,12 +132,13 @@ def _bytes(value: Any) -> bytes:
 def new_key() -> tuple[str, str]:
     """A new pair of keys, private and public, each in base64: the public one is the person's `signing_key`."""
     private = Ed25519PrivateKey.generate()
-    return base64.b64encode(private.private_bytes_raw()).decode(), public_key(private)
+    text = base64.b64encode(private.private_bytes_raw()).decode()
+    return text, public_key(text)
 
 
-def public_key(private: Ed25519PrivateKey) -> str:
-    """The public key of a private one, in base64."""
-    return base64.b64encode(private.public_key().public_bytes_raw()).decode()
+def public_key(private_key: str) -> str:
+    """The public key of a private one, both in base64. Raises AttestationError when the text holds no key."""
+    return base64.b64encode(_private(private_key).public_key().public_bytes_raw()).decode()
 
 
 def _private(text: str) -> Ed25519PrivateKey:
@@ -149,9 +150,10 @@ def _private(text: str) -> Ed25519PrivateKey:
         ) from None
 
 
-def sign(private: Ed25519PrivateKey, *, dataset: str, content_sha256: str, signed_by: str, signed_at: datetime) -> str:
-    """Sign the statement under a dataset's content, in base64."""
-    return base64.b64encode(private.sign(_signed(dataset, content_sha256, signed_by, signed_at))).decode()
+def sign(private_key: str, *, dataset: str, content_sha256: str, signed_by: str, signed_at: datetime) -> str:
+    """Sign the statement under a dataset's content; key and signature in base64."""
+    signature = _private(private_key).sign(_signed(dataset, content_sha256, signed_by, signed_at))
+    return base64.b64encode(signature).decode()
 
 
 def genuine(person: Person | None, *, dataset: str, content_sha256: str, signed_at: datetime, signature: str) -> bool:
@@ -200,16 +202,15 @@ def attest(
     """
     inventory = inventories.load() if inventory is None else inventory
     contracts = load_each()[0] if contracts is None else contracts
-    now = datetime.now(UTC)
+    (now,) = connection.execute("SELECT clock_timestamp()").fetchone() or (datetime.now(UTC),)
     signed_at = signed_at or now
     if signed_at > now:
         raise AttestationError(f"{signed_by} cannot sign at {signed_at:%Y-%m-%d %H:%M}: that is in the future")
-    private = _private(private_key)
-    _check_signer(inventory, signed_by, private)
+    _check_signer(inventory, signed_by, public_key(private_key))
     hashes = {name: _digest(_allowed(inventory, name, signed_by), inventory, contracts) for name in datasets}
     with connection.transaction():
         for name, digest in hashes.items():
-            signature = sign(private, dataset=name, content_sha256=digest, signed_by=signed_by, signed_at=signed_at)
+            signature = sign(private_key, dataset=name, content_sha256=digest, signed_by=signed_by, signed_at=signed_at)
             connection.execute(
                 "INSERT INTO governance.attestation (dataset, content_sha256, signed_by, signed_at, signature)"
                 " VALUES (%s, %s, %s, %s, %s)",
@@ -218,7 +219,7 @@ def attest(
     return list(hashes)
 
 
-def _check_signer(inventory: Inventory, signed_by: str, private: Ed25519PrivateKey) -> None:
+def _check_signer(inventory: Inventory, signed_by: str, public: str) -> None:
     if signed_by not in inventory.officers:
         raise AttestationError(
             f"{signed_by} is no governance officer and may not attest; officers: {', '.join(sorted(inventory.officers)) or '–'}"
@@ -229,7 +230,7 @@ def _check_signer(inventory: Inventory, signed_by: str, private: Ed25519PrivateK
             f"{signed_by} has no registered key; put the public key of `./citydata governance key` into the inventory as"
             " `signing_key`"
         )
-    if registered != public_key(private):
+    if registered != public:
         raise AttestationError(
             f"the private key is not the one registered for {signed_by}; use that one, or register the new public key"
         )
