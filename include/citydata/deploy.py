@@ -404,7 +404,7 @@ def _grants(connection: Connection) -> None:
         run(f"GRANT SELECT ON quality.check_result TO citydata_{role}")
     for sector in sectors():
         run(f"GRANT USAGE ON SCHEMA build_mart_{sector} TO citydata_releaser")
-        for reader in (f"citydata_reporting_{sector}", "citydata_bi"):
+        for reader in (f"citydata_reporting_{sector}", "citydata_bi", "citydata_measurer"):
             run(f"GRANT USAGE ON SCHEMA mart_{sector} TO {reader}")
         run(f"GRANT USAGE ON SCHEMA master TO citydata_reporting_{sector}")
         run(f"GRANT USAGE ON SCHEMA team_{sector} TO citydata_bi")

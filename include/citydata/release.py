@@ -19,6 +19,9 @@ from citydata.transform import Connection, Manifest
 # Golden records of persons; the dimension without names serves everybody else.
 PERSONS = ("employee", "employee_xref")
 
+# Where the measurement looks for vendors of software whose systems nobody has named.
+PURCHASES = ("mart_finance", "purchase")
+
 
 class ReleaseError(RuntimeError):
     """A build that cannot be released. The text says which build or table, why, and what to do."""
@@ -296,7 +299,8 @@ def readers(schema: str, name: str) -> list[str]:
     if schema == "master":
         sectors = sorted({entry.sector for entry in contract.load_all().values()})
         return [] if name in PERSONS else [f"citydata_reporting_{sector}" for sector in sectors]
-    return [f"citydata_reporting_{schema.removeprefix('mart_')}", "citydata_bi"]
+    measurer = ["citydata_measurer"] if (schema, name) == PURCHASES else []
+    return [f"citydata_reporting_{schema.removeprefix('mart_')}", "citydata_bi", *measurer]
 
 
 def _grant(connection: Connection, table: sql.Identifier, roles: Iterable[str]) -> None:

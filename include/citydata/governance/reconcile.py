@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from citydata import contract as contracts
-from citydata import settings
+from citydata import release, settings
 from citydata.connector_options import FilesConnector, HttpOptions, SqlConnector
 from citydata.contract import Contract
 from citydata.extract import SourceError
@@ -32,7 +32,7 @@ _SOURCE = re.compile(r"(?:CITYDATA_SOURCE|AIRFLOW_CONN)_(\w+)$")
 _SECRETS = ("_PASSWORD", "_KEY", "_TOKEN", "_SECRET")
 # What Airflow and the platform themselves connect to.
 _OWN = {"smtp_default"}
-_PURCHASES = "mart_finance.purchase"
+_PURCHASES = ".".join(release.PURCHASES)
 
 
 def reconcile(connection: Connection, inventory: Inventory, now: datetime, today: date) -> list[str]:
