@@ -1,6 +1,7 @@
 """The texts of reason codes in the three languages: `reasons/<criterion>.yaml`."""
 
 import functools
+from decimal import Decimal
 from pathlib import Path
 
 import yaml
@@ -25,12 +26,17 @@ def text(row: Evidence, language: str) -> str:
     """What a row of evidence says, in a sentence."""
     return texts()[row.reason][language].format(
         subject=row.subject,
-        figure=_plain(row.figure),
-        threshold=_plain(row.threshold),
+        figure=_plain(row.figure, language),
+        threshold=_plain(row.threshold, language),
         looked_at=row.looked_at,
         run=row.run,
     )
 
 
-def _plain(number: object) -> str:
-    return "–" if number is None else f"{number:f}".rstrip("0").rstrip(".") if "." in f"{number:f}" else f"{number:f}"
+def _plain(number: Decimal | None, language: str) -> str:
+    """A number without needless zeros, with a decimal comma in Finnish and Swedish."""
+    if number is None:
+        return "–"
+    text = f"{number:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text if language == "en" else text.replace(".", ",")
