@@ -12,7 +12,7 @@ MODELS = settings.ROOT / "dbt_project" / "models"
 
 def problems() -> list[str]:
     """Everything that is wrong, each with file and what to do; empty when all is well."""
-    return [*_contracts(), *_suites(), *_lineage(), *_drift(), *_town()]
+    return [*_contracts(), *_inventory(), *_suites(), *_lineage(), *_drift(), *_town()]
 
 
 def _contracts() -> Iterator[str]:
@@ -26,6 +26,22 @@ def _contracts() -> Iterator[str]:
                     formats.pattern(column.options["format"])
                 except ValueError as error:
                     yield f"{entry.path}: column {column.name}: {error}"
+
+
+def _inventory() -> Iterator[str]:
+    """What cannot be used in the inventory, and files in it that nobody reads: a misspelt name would hide datasets."""
+    from citydata.governance import inventory  # noqa: PLC0415 - not every check of a contract needs it
+
+    try:
+        inventory.read(settings.INVENTORY, contracts.load_each()[0])
+    except inventory.InventoryError as error:
+        yield from str(error).splitlines()
+    files = {f"{kind}.yaml" for kind in (*inventory.KINDS, "reconciliation")}
+    for path in sorted(settings.INVENTORY.rglob("*")):
+        place = path.relative_to(settings.INVENTORY)
+        read = place.name in files if len(place.parts) == 1 else place.parts[0] in inventory.KINDS
+        if path.is_file() and not (read and path.suffix == ".yaml" and len(place.parts) <= 2):
+            yield f"{path}: nobody reads this file; the inventory is <kind>.yaml or <kind>/<sector>.yaml"
 
 
 def _suites() -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The offline checks: clean on the repository, and each finds what it is for."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def test_a_wrong_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: 
     finally:
         contract.load_each.cache_clear()
     assert problem in found
+
+
+def test_a_wrong_inventory_and_a_file_that_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(settings.INVENTORY, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "systems" / "more.yaml").write_text("- {id: fax, kind: machine}\n")
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system" / "more.yaml").write_text("[]")
+    (tmp_path / "people" / "more.yml").write_text("[]")
+    monkeypatch.setattr(settings, "INVENTORY", tmp_path)
+    found = list(check._inventory())
+    assert found == [
+        f"{tmp_path}/systems/more.yaml: fax: name_fi: Field required",
+        f"{tmp_path}/people/more.yml: nobody reads this file; the inventory is <kind>.yaml or <kind>/<sector>.yaml",
+        f"{tmp_path}/system/more.yaml: nobody reads this file; the inventory is <kind>.yaml or <kind>/<sector>.yaml",
+    ]
 
 
 def test_a_dataset_without_a_suite_and_a_suite_without_a_dataset(
