@@ -148,11 +148,12 @@ def views(judged: Sequence[Judged], method: Method) -> list[View]:
         for value, entries in sorted(groups.items()):
             n, m = sum(entry.counted_level >= GOVERNED for entry in entries), len(entries)
             lines.append(View(view, value, n, m, percentage(n, m) if m >= method.fewest_for_a_share else None))
+    weakest = {entry.unit: entry.counted_level for entry in counted}
     systems: dict[str, int] = {}
-    for entry in counted:
-        systems[entry.system] = min(systems.get(entry.system, entry.counted_level), entry.counted_level)
-    whole = sum(level >= GOVERNED for level in systems.values())
-    lines.append(View("systems", "all", whole, len(systems), percentage(whole, len(systems))))
+    for entry in judged:  # not only the weakest of each unit: its others may lie in other systems
+        systems[entry.system] = min(systems.get(entry.system, weakest[entry.unit]), weakest[entry.unit])
+    n, m = sum(level >= GOVERNED for level in systems.values()), len(systems)
+    lines.append(View("systems", "all", n, m, percentage(n, m) if m >= method.fewest_for_a_share else None))
     return lines
 
 
@@ -190,14 +191,25 @@ def unit_of(inventory: Inventory, dataset: str, method: Method, today: date) -> 
 
     Parts of a dataset that was split this month are still one: what is counted is frozen until the month has ended.
     """
-    for change in inventory.changes:
-        if change.kind == "split" and dataset in change.after and _this_month(change, today):
-            return f"split:{'+'.join(change.before)}"
+    together = _split_this_month(inventory, dataset, today)
+    if len(together) > 1:
+        return f"split:{'+'.join(sorted(together))}"
     entry = inventory.datasets[dataset]
     if not (entry.tietovaranto and entry.task_class):
         return f"dataset:{dataset}"
     task_class = ".".join(entry.task_class.split(".")[: method.task_class_levels])
     return f"{entry.tietovaranto} × {task_class} × {entry.controller}"
+
+
+def _split_this_month(inventory: Inventory, dataset: str, today: date) -> set[str]:
+    """The dataset with all that this month's splits connect it to: parts of a part, too, were one when the month began."""
+    splits = [change for change in inventory.changes if change.kind == "split" and _this_month(change, today)]
+    together = {dataset}
+    for _ in splits:  # each round joins one split more at least, or there is none left to join
+        for change in splits:
+            if together & {*change.before, *change.after}:
+                together |= {*change.before, *change.after}
+    return together
 
 
 def _this_month(change: Change, today: date) -> bool:
