@@ -243,8 +243,7 @@ def datasets(connection: Connection, snapshot_id: int) -> list[Judged]:
 
 def evidence(connection: Connection, snapshot_id: int, dataset: str | None = None) -> list[EvidenceRow]:
     """The evidence of a snapshot, of one dataset or of all, in order."""
-    found = _rows(connection, EvidenceRow, "evidence", snapshot_id, "dataset, number")
-    return [row for row in found if dataset is None or row.dataset == dataset]
+    return _rows(connection, EvidenceRow, "evidence", snapshot_id, "dataset, number", dataset)
 
 
 def systems(connection: Connection, snapshot_id: int) -> list[CountedSystem]:
@@ -252,11 +251,14 @@ def systems(connection: Connection, snapshot_id: int) -> list[CountedSystem]:
     return _rows(connection, CountedSystem, "snapshot_system", snapshot_id, "system")
 
 
-def _rows(connection: Connection, kind: type[Row], table: str, snapshot_id: int, order: str) -> list[Row]:
+def _rows(
+    connection: Connection, kind: type[Row], table: str, snapshot_id: int, order: str, dataset: str | None = None
+) -> list[Row]:
     columns = ", ".join(field.name for field in fields(cast(Any, kind)))
+    of, values = ("", (snapshot_id,)) if dataset is None else (" AND dataset = %s", (snapshot_id, dataset))
     with connection.cursor(row_factory=class_row(kind)) as cursor:
         return cursor.execute(
-            f"SELECT {columns} FROM governance.{table} WHERE snapshot_id = %s ORDER BY {order}", (snapshot_id,)
+            f"SELECT {columns} FROM governance.{table} WHERE snapshot_id = %s{of} ORDER BY {order}", values
         ).fetchall()
 
 
