@@ -383,11 +383,11 @@ def _expiring(rows: Iterable[EvidenceRow], now: datetime) -> tuple[list[Evidence
 
 
 def _registered(connection: Connection, figure: Figure, kind: str, ids: list[str]) -> dict[str, dict[str, Any]]:
-    """Entries of the register as it said when the snapshot was taken."""
+    """Entries of the register for the day of the snapshot, as they are known now."""
     rows = connection.execute(
         "SELECT id, body FROM governance.register WHERE kind = %(kind)s AND id = ANY(%(ids)s)"
-        " AND recorded_at <= %(at)s AND superseded_at > %(at)s AND valid_from <= %(day)s AND valid_to > %(day)s",
-        {"kind": kind, "ids": ids, "at": figure.taken_at, "day": figure.as_of},
+        " AND superseded_at = 'infinity' AND valid_from <= %(day)s AND valid_to > %(day)s",
+        {"kind": kind, "ids": ids, "day": figure.as_of},
     )
     return dict(rows.fetchall())
 

@@ -28,9 +28,9 @@ def sealed(platform: Path) -> Figure:
     with database.connect("measurer") as connection:
         figure = made_up.seal(connection, datetime.now(UTC))
         connection.execute(
-            "INSERT INTO governance.register (kind, id, body, origin, recorded_at) VALUES"
-            " ('datasets', 'dataset_3', '{\"description_fi\": \"Kirjanpidon tilit\"}', 'inventory', '2020-01-01'),"
-            " ('people', 'laskentapaallikko', '{\"title_fi\": \"Laskentapäällikkö\"}', 'inventory', '2020-01-01')"
+            "INSERT INTO governance.register (kind, id, body, origin) VALUES"
+            " ('datasets', 'dataset_3', '{\"description_fi\": \"Kirjanpidon tilit\"}', 'inventory'),"
+            " ('people', 'laskentapaallikko', '{\"title_fi\": \"Laskentapäällikkö\"}', 'inventory')"
         )
     with database.connect("loader") as connection:
         connection.execute(BATCH, ("finance.accounts", "published", 12000, 0))
