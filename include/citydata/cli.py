@@ -388,7 +388,7 @@ def check(json_: Json = False) -> None:
     else:
         for problem in found:
             typer.secho(problem, fg="red")
-        typer.echo(f"{len(found)} problems" if found else "contracts, suites and lineage are well")
+        typer.echo(f"{len(found)} problems" if found else "contracts, suites, lineage and inventory are well")
     raise typer.Exit(int(bool(found)))
 
 
