@@ -201,10 +201,10 @@ def dataset(connection: Connection, sealed: Sealed, entry: Judged) -> Data:
 
 
 def systems(connection: Connection, sealed: Sealed) -> Data:
-    """Systems that are mapped, that are known but not mapped, and that reconciliation found."""
+    """Systems that are mapped, that are known but not mapped, and that reconciliation found; ordered by the page."""
     counted: Counter[str] = Counter(entry.system for entry in sealed.units)
     governed: Counter[str] = Counter(entry.system for entry in sealed.units if entry.counted_level >= GOVERNED)
-    ordered = sorted(sealed.systems.values(), key=lambda system: (system.name_fi.casefold(), system.system))
+    ordered = sealed.systems.values()
     return {
         "mapped": [system for system in ordered if system.mapped],
         "unmapped": [system for system in ordered if not system.mapped and system.origin == "inventory"],
@@ -577,7 +577,7 @@ class _Words:
         return Markup("{} ({})").format(shown, office)
 
     def value(self, view: str, value: str, systems: dict[str, CountedSystem]) -> str:
-        """The name of a value by which a view groups."""
+        """The name of a value of a kind of which only some are known here; the bare value when there is no name for it."""
         if view == "sector":
             return self.sector(value)
         if view == "system":
