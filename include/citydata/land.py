@@ -20,7 +20,7 @@ from psycopg import sql
 from citydata import contract as contracts
 from citydata import database, formats, ops, quality, town
 from citydata.contract import Column, Contract
-from citydata.extract import Block, ContentError, Refused, archive, connector
+from citydata.extract import NO_DIFFERENCE, Block, ColumnsDiffer, ContentError, Refused, archive, connector
 from citydata.extract.background import Background
 from citydata.ops import Batch, Connection
 from citydata.privacy import identity_code
@@ -374,8 +374,13 @@ def reland(connection: Connection, batch: Batch) -> None:
         landing.load(connector(contract).parse(contract, chunks, [column.source_name for column in columns]))
     except ContentError as error:
         ops.hold(connection, batch.batch_id, str(error))
+        if isinstance(error, ColumnsDiffer):
+            ops.note_columns(connection, batch.batch_id, error.columns)
         raise
     settle(connection, contract, batch.batch_id, landing)
+    # Of a table, the archive holds only what the contract took.
+    if batch.kind == "load" and landing.extracted and contract.platform.connector.type != "sql":
+        ops.note_columns(connection, batch.batch_id, NO_DIFFERENCE)
 
 
 def drop(connection: Connection, batch_id: int) -> None:

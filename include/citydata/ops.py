@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow, class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from citydata.contract import Contract
-from citydata.extract import Candidate, Position
+from citydata.extract import Candidate, Columns, Position
 from citydata.extract.archive import Sealed
 
 Connection = psycopg.Connection[TupleRow]
@@ -156,9 +156,18 @@ def hold(connection: Connection, batch_id: int, reason: str) -> None:
     )
 
 
-def fail(connection: Connection, batch_id: int, reason: str) -> None:
-    """A batch that never became complete; the source is read again."""
+def fail(connection: Connection, batch_id: int, reason: str, columns: Columns | None = None) -> None:
+    """A batch that never became complete; the source is read again. `columns` are how its columns differed, where that was seen."""
     connection.execute("UPDATE ops.batch SET state = 'failed', failure = %s WHERE batch_id = %s", (reason, batch_id))
+    if columns:
+        note_columns(connection, batch_id, columns)
+
+
+def note_columns(connection: Connection, batch_id: int, columns: Columns) -> None:
+    """Keep how the source's columns differ from the contract's: names only."""
+    connection.execute(
+        "UPDATE ops.batch SET source = source || %s WHERE batch_id = %s", (Jsonb({"columns": columns}), batch_id)
+    )
 
 
 def decide(connection: Connection, batch_id: int, state: str, person: str, reason: str) -> None:

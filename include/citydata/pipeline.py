@@ -13,7 +13,17 @@ from psycopg import sql
 from citydata import contract as contracts
 from citydata import database, land, ops, town
 from citydata.contract import Contract
-from citydata.extract import Candidate, ContentError, Fetch, Offer, SourceError, archive, connector
+from citydata.extract import (
+    NO_DIFFERENCE,
+    Candidate,
+    ColumnsDiffer,
+    ContentError,
+    Fetch,
+    Offer,
+    SourceError,
+    archive,
+    connector,
+)
 from citydata.ops import Batch, Connection
 
 log = logging.getLogger(__name__)
@@ -139,6 +149,7 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
     columns = land.columns_of(contract, candidate.kind)
     protocol = connector(contract)
     writer: archive.Writer | None = None
+    fetch: Fetch | None = None
     wrong: ContentError | None = None
     try:
         landing = land.Landing(contract, batch_id, columns, candidate.part)
@@ -157,7 +168,7 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
         if writer:
             writer.abandon()
         land.drop(connection, batch_id)
-        ops.fail(connection, batch_id, database.cleaned(error))
+        ops.fail(connection, batch_id, database.cleaned(error), fetch.source.get("columns") if fetch else None)
         if isinstance(error, SourceError):
             raise SourceError(
                 f"{contract.dataset} batch {batch_id}: {error}. Nothing is lost: run `./citydata run {contract.dataset}` again"
@@ -167,6 +178,12 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
     observed = candidate.observed_at or datetime.fromisoformat(fetch.source["server_time"])
     with connection.transaction():  # killed in between, the batch would be landed again and not held
         source = fetch.source | ({"part": candidate.part} if candidate.part else {})
+        if isinstance(wrong, ColumnsDiffer):
+            source["columns"] = wrong.columns
+        elif (
+            candidate.kind == "load" and landing.extracted and not wrong
+        ):  # what was read without a complaint had the contract's columns
+            source.setdefault("columns", NO_DIFFERENCE)
         ops.sealed(connection, batch_id, sealed, observed, source, fetch.watermark)
         if wrong:
             ops.hold(connection, batch_id, str(wrong))

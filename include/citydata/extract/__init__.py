@@ -5,7 +5,8 @@ archive when the landing table was lost. Both ways go through `parse`, so they c
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, cast
@@ -13,6 +14,7 @@ from typing import Any, Protocol, cast
 import pyarrow as pa
 
 from citydata.contract import Contract
+from citydata.privacy import identity_code
 
 
 class SourceError(RuntimeError):
@@ -21,6 +23,32 @@ class SourceError(RuntimeError):
 
 class ContentError(ValueError):
     """What the source sent is not what the contract says. Fetching again would bring the same; the batch is held."""
+
+
+Columns = dict[str, list[str]]
+NO_DIFFERENCE: Columns = {"added": [], "missing": []}
+"""Of a source whose columns are the contract's. Where the contract names what it takes of a larger standard (GML, FHIR), what
+else there is makes no difference."""
+
+_TITLE = re.compile(r"[^\W\d][\w .,:/()%-]{0,59}")
+_MOST_TITLES = 50
+
+
+class ColumnsDiffer(ContentError):
+    """The columns of the source are not the contract's; `columns` has the names that are new and those that are missing."""
+
+    def __init__(self, text: str, added: Iterable[str] = (), missing: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.columns = differing(added, missing)
+
+
+def differing(added: Iterable[str], missing: Iterable[str]) -> Columns:
+    """Names for the ledger: what does not look like a title may be a value, and is a question mark."""
+    return {"added": [_title(name) for name in added][:_MOST_TITLES], "missing": list(missing)[:_MOST_TITLES]}
+
+
+def _title(name: str) -> str:
+    return name if _TITLE.fullmatch(name) and identity_code.mask(name, all_alike=True) == name else "?"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pyarrow.csv as pcsv
 
 from citydata.connector_options import TextFormat, Unpivot
 from citydata.contract import Contract
-from citydata.extract import Block, ContentError, Refused, document_kind
+from citydata.extract import Block, ColumnsDiffer, ContentError, Refused, document_kind
 from citydata.privacy import identity_code
 
 BLOCK = 4 << 20
@@ -66,7 +66,11 @@ def check_header(found: list[str], expected: list[str]) -> None:
             [f"unknown: {', '.join(identity_code.mask(name, all_alike=True)[:60] for name in new[:10])}"] if new else []
         )
         parts += [f"repeated: {', '.join(repeated)}"] if repeated else []
-        raise ContentError(f"the columns are not the contract's ({'; '.join(parts)})")
+        # Without any title of the contract, the line is perhaps no header but the first row, and its fields are values.
+        header = any(name in expected for name in found)
+        raise ColumnsDiffer(
+            f"the columns are not the contract's ({'; '.join(parts)})", new if header else ["?"] * len(new), missing
+        )
 
 
 def _lines(options: TextFormat, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -108,7 +112,7 @@ def _titles(unpivot: Unpivot, header: list[str]) -> dict[str, str]:
     """The header's titles that are values, and which. Raises ContentError for none, and for one that occurs twice."""
     found = [(title, match[1]) for title in header if (match := re.fullmatch(unpivot.titles, title))]
     if not found:
-        raise ContentError(f"no column has a title like “{unpivot.titles}”")
+        raise ColumnsDiffer(f"no column has a title like “{unpivot.titles}”", missing=[unpivot.value])
     if len({value for _, value in found}) < len(found):
         raise ContentError(f"two columns have a title like “{unpivot.titles}” for the same value")
     return dict(found)
@@ -123,9 +127,10 @@ def _header(options: TextFormat, line: bytes, columns: list[str]) -> list[str]:
         raise ContentError("the header holds a NUL byte")
     if options.header == "unquoted":
         if text != options.delimiter.join(columns):
-            raise ContentError(
+            raise ColumnsDiffer(
                 "the header is not the contract's source names in their order, to the letter; when the source has"
-                " mended it, remove `header: unquoted` from the contract"
+                " mended it, remove `header: unquoted` from the contract",
+                added=["?"],  # it cannot be told where a title ends
             )
         return columns
     reader = csv.reader(

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from citydata.connector_options import TextFormat
 from citydata.contract import Contract
-from citydata.extract import Block, ContentError, Refused, gml_geometry, json_text
+from citydata.extract import Block, ColumnsDiffer, ContentError, Refused, gml_geometry, json_text
 from citydata.extract.json_text import Number
 
 # How deep positions lie in the coordinates of a type.
@@ -44,7 +44,7 @@ def parse(
         rows.append({name: json_text.as_text(value) for name, value in feature["properties"].items()})
         geometries.append(_ewkt(feature.get("geometry"), srid))
     if column is None and any(geometries):
-        raise ContentError("the features have geometries, and the contract has no column for them")
+        raise ColumnsDiffer("the features have geometries, and the contract has no column for them", added=["geometry"])
     properties = [name for name in columns if column is None or name != column.source_name]
     fields = {name for row in rows for name in row}
     json_text.check_fields(contract, whole, fields, properties, any_rows=bool(rows))

@@ -93,7 +93,7 @@ def check_fields(contract: Contract, whole: Any, fields: set[str], columns: list
     try:
         check_header(sorted(fields | (set(columns) - required if any_rows else set(columns))), sorted(columns))
     except ContentError as error:
-        raise otherwise(str(error), whole) from None
+        raise (otherwise(str(error), whole) if document_kind.of(whole) else error) from None
 
 
 def otherwise(complaint: str, whole: Any) -> ContentError:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from citydata import settings
 from citydata.connector_options import SqlConnector
 from citydata.contract import Contract
-from citydata.extract import Block, Candidate, ContentError, Fetch, Position, SourceError, streams
+from citydata.extract import Block, Candidate, Columns, ContentError, Fetch, Position, SourceError, differing, streams
 
 # What each database calls a transaction in which a count and the rows that it counts agree.
 ISOLATION = {"postgresql": "REPEATABLE READ", "mssql": "SNAPSHOT", "oracle": "SERIALIZABLE"}
@@ -123,6 +123,8 @@ def _chunks(contract: Contract, reading: Reading, result: Fetch) -> Iterator[byt
         with engine.connect().execution_options(isolation_level=isolation) as connection:
             now = connection.execute(sa.select(sa.func.current_timestamp())).scalar_one()
             result.source["server_time"] = _utc(now).isoformat()
+            if not reading.keys_only:
+                result.source |= _differing(connection, contract, options.table)
             result.source["rows_reported"] = connection.execute(count).scalar_one()
             answer = connection.execution_options(stream_results=True, yield_per=options.batch_rows).execute(query)
             with pa.ipc.new_stream(sink, schema) as writer:
@@ -149,6 +151,22 @@ def _chunks(contract: Contract, reading: Reading, result: Fetch) -> Iterator[byt
     if newest and not reading.until:
         # A row that claims to have changed in the future must not make the next reading skip what changes until then.
         result.watermark = min(newest, _utc(now)).isoformat()
+
+
+def _differing(connection: sa.Connection, contract: Contract, table: str) -> dict[str, Columns]:
+    """How the table's columns differ from the contract's, by names in any case: some databases do not tell cases apart.
+
+    Nothing for what can be read and is not in the catalogue, such as a synonym.
+    """
+    schema, _, name = table.rpartition(".")
+    try:
+        present = {str(column["name"]) for column in sa.inspect(connection).get_columns(name, schema=schema or None)}
+    except sa.exc.NoSuchTableError:
+        return {}
+    wanted = columns(contract, keys_only=False)
+    known, there = ({one.casefold() for one in names} for names in (wanted, present))
+    added = sorted(one for one in present if one.casefold() not in known)
+    return {"columns": differing(added, [one for one in wanted if one.casefold() not in there])}
 
 
 class _Sink:

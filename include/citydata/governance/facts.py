@@ -16,11 +16,13 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 import citydata
 from citydata import contract as contracts
 from citydata import database, deploy, release, settings, town, transform
 from citydata.contract import Contract
+from citydata.extract import NO_DIFFERENCE
 from citydata.governance.criteria import checks
 from citydata.governance.evidence import (
     CheckState,
@@ -394,7 +396,10 @@ def _source_schemas(connection: Connection) -> dict[str, SourceSchema]:
         dataset: SourceSchema(batch, observed, tuple(columns["missing"]), tuple(columns["added"]))
         for dataset, batch, observed, columns in connection.execute(
             "SELECT DISTINCT ON (dataset) dataset, batch_id, coalesce(observed_at, started_at), source->'columns'"
-            " FROM ops.batch WHERE kind = 'load' AND source ? 'columns' ORDER BY dataset, batch_id DESC"
+            " FROM ops.batch WHERE kind = 'load' AND source ? 'columns' ORDER BY dataset,"
+            # One that is held for it says so until somebody decides, whatever other parts of the dataset came since.
+            " (state = 'held' AND source->'columns' <> %s) DESC, batch_id DESC",
+            (Jsonb(NO_DIFFERENCE),),
         )
     }
 

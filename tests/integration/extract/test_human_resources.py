@@ -273,3 +273,21 @@ def test_no_identity_code_is_anywhere_in_the_platform(
     found["statistics"] = sum(codes_in(str(row), known) for row in steps.query("SELECT * FROM pg_stats"))
     found["statements"] = sum(codes_in(str(row), known) for row in steps.query("SELECT query FROM pg_stat_activity"))
     assert {place: count for place, count in found.items() if count} == {}
+
+
+def test_the_columns_of_the_table_are_compared_with_the_contract(steps: Steps, hr: psycopg.Connection[Any]) -> None:
+    def columns() -> Any:
+        return next(batch for batch in reversed(steps.batches(PEOPLE)) if batch["kind"] == "load")["source"]["columns"]
+
+    steps.load(PEOPLE)
+    assert columns() == {"added": [], "missing": []}
+    hr.execute('ALTER TABLE hr.person ADD COLUMN union_fee numeric, ADD COLUMN "010190-123A" text')
+    load_and_sweep(steps)
+    assert columns() == {"added": ["?", "union_fee"], "missing": []}
+    assert numbers(steps) == people(hr)
+    hr.execute('ALTER TABLE hr.person DROP COLUMN union_fee, DROP COLUMN "010190-123A", DROP COLUMN email')
+    with pytest.raises(SourceError, match="could not be read"):
+        steps.load(PEOPLE)
+    assert steps.states(PEOPLE)[-1] == "failed"
+    assert columns() == {"added": [], "missing": ["email"]}
+    assert all("columns" not in batch["source"] for batch in steps.batches(PEOPLE) if batch["kind"] == "sweep")
