@@ -125,7 +125,10 @@ def count(judged: Sequence[Judged], *, mapped: int, unmapped: int) -> Counts:
 
 @dataclass(frozen=True)
 class View:
-    """One line of a view: n governed of m datasets with this value; `share` is None where m is too small for one."""
+    """One line of a view: n governed of m datasets with this value; `share` is None where m is too small for one.
+
+    Of the views in HELD, n and m count rows or bytes, and `share` is None when the platform holds none.
+    """
 
     view: str
     value: str
@@ -135,10 +138,15 @@ class View:
 
 
 VIEWS = ("sector", "system", "criticality", "personal_data")
+HELD = ("rows", "bytes")
 
 
 def views(judged: Sequence[Judged], method: Method) -> list[View]:
-    """The share by sector, system, criticality and personal data. A system is governed when its weakest dataset is."""
+    """The share by sector, system, criticality, personal data, systems, rows and bytes.
+
+    A system is governed when its weakest dataset is. Rows and bytes are those that the platform holds; they are governed when
+    the tietoaineisto is that they belong to.
+    """
     counted = units(judged)
     lines = []
     for view in VIEWS:
@@ -154,6 +162,10 @@ def views(judged: Sequence[Judged], method: Method) -> list[View]:
         systems[entry.system] = min(systems.get(entry.system, weakest[entry.unit]), weakest[entry.unit])
     n, m = sum(level >= GOVERNED for level in systems.values()), len(systems)
     lines.append(View("systems", "all", n, m, percentage(n, m) if m >= method.fewest_for_a_share else None))
+    for view in HELD:
+        n = sum(getattr(entry, view) or 0 for entry in judged if weakest[entry.unit] >= GOVERNED)
+        m = sum(getattr(entry, view) or 0 for entry in judged)
+        lines.append(View(view, "all", n, m, percentage(n, m)))
     return lines
 
 

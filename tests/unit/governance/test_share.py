@@ -144,11 +144,14 @@ def test_views_counted_by_hand() -> None:
         ("personal_data", "personal"): (1, 3, None),
         # talous and henkilosto; the others hold a dataset that is not governed.
         ("systems", "all"): (2, 5, Decimal("40.0")),
+        # The platform loads none of them.
+        ("rows", "all"): (0, 0, None),
+        ("bytes", "all"): (0, 0, None),
     }
 
 
 def test_fewer_than_five_systems_are_a_count() -> None:
-    assert share.views(LIST[:4], CURRENT)[-1] == View("systems", "all", 2, 3, None)
+    assert View("systems", "all", 2, 3, None) in share.views(LIST[:4], CURRENT)
 
 
 def test_a_system_whose_part_of_a_unit_is_the_stronger_one_is_seen_and_not_governed() -> None:
@@ -156,11 +159,37 @@ def test_a_system_whose_part_of_a_unit_is_the_stronger_one_is_seen_and_not_gover
         dataset_of("here", unit="x", system="one", level=4),
         dataset_of("there", unit="x", system="two", level=1),
     ]
-    assert share.views(parts, CURRENT)[-1] == View("systems", "all", 0, 2, None)
+    assert View("systems", "all", 0, 2, None) in share.views(parts, CURRENT)
 
 
 def test_views_of_nothing() -> None:
-    assert share.views([], CURRENT) == [View("systems", "all", 0, 0, None)]
+    assert share.views([], CURRENT) == [View(name, "all", 0, 0, None) for name in ("systems", "rows", "bytes")]
+
+
+def held(judged: list[Judged]) -> dict[str, tuple[int, int, Decimal | None]]:
+    """The views by rows and by bytes."""
+    return {line.view: (line.n, line.m, line.share) for line in share.views(judged, CURRENT) if line.view in share.HELD}
+
+
+def test_rows_and_bytes_are_of_what_the_platform_holds() -> None:
+    judged = [
+        dataset_of("invoices", rows=600, bytes=1000),
+        dataset_of("people", level=2, rows=300, bytes=4000),
+        dataset_of("went", level=4, uncounted="vanished", rows=99, bytes=1),
+        dataset_of("on_paper", manual=True),  # governed, and nothing of it is here
+    ]
+    assert held(judged) == {"rows": (600, 999, Decimal("60.0")), "bytes": (1000, 5001, Decimal("19.9"))}
+
+
+def test_a_single_dataset_has_a_share_of_its_rows() -> None:
+    assert held([dataset_of("a", rows=3, bytes=0)]) == {"rows": (3, 3, Decimal("100.0")), "bytes": (0, 0, None)}
+
+
+def test_rows_of_a_strong_part_are_governed_with_its_whole_tietoaineisto_only() -> None:
+    weak = dataset_of("weak", unit="x", level=1, rows=1, bytes=10)
+    strong = dataset_of("strong", unit="x", level=4, rows=1000, bytes=10)
+    assert held([weak, strong])["rows"] == (0, 1001, Decimal("0.0"))
+    assert held([replace(weak, level=3), strong])["rows"] == (1001, 1001, Decimal("100.0"))
 
 
 def test_what_blocks_counts_datasets_and_those_that_lack_nothing_else() -> None:
@@ -359,6 +388,7 @@ def lists(draw: st.DrawFn) -> list[Judged]:
             level=draw(st.integers(0, 4)),
             manual=draw(st.booleans()),
             uncounted=draw(st.sampled_from([None, None, None, *share.UNCOUNTED])),
+            rows=draw(st.sampled_from([None, 0, 7, 1000])),
         )
         for number in range(size)
     ]
@@ -431,4 +461,7 @@ def test_each_view_holds_every_unit_once(judged: list[Judged]) -> None:
         assert sum(line.m for line in of_view) == counts.m
         assert sum(line.n for line in of_view) == counts.n
         assert all((line.share is None) == (line.m < CURRENT.fewest_for_a_share) for line in of_view)
-    assert lines[-1].m == len({entry.system for entry in judged})
+    whole = {line.view: line for line in lines if line.value == "all"}
+    assert whole["systems"].m == len({entry.system for entry in judged})
+    assert 0 <= whole["rows"].n <= whole["rows"].m == sum(entry.rows or 0 for entry in judged)
+    assert (whole["rows"].share is None) == (whole["rows"].m == 0)
