@@ -144,6 +144,7 @@ def unloaded(**changes: Any) -> Dataset:
         "tietovaranto": "paatokset", "task_class": "00.01", "process": "paatoksenteko", "interfaces": ["case_viewing"],
         "publicity": "partly_secret", "secrecy_ground": "JulkL 24 § 1 mom. 25 k", "personal_data": "personal",
         "art30": "paatoksenteko",
+        "retention": Retention(period="pysyvästi", ground="Kansallisarkiston päätös", starts="kokouspäivä", then="archive"),
     }  # fmt: skip
     return dataset(**(values | changes))
 

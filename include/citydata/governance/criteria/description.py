@@ -97,6 +97,7 @@ def _problems(dataset: Dataset, language: str, case: Case) -> Iterator[tuple[str
         return
     if is_placeholder(text):
         yield "C1.placeholder_text", None
+        return  # what else it lacks nobody needs to know before there is one
     if len(set(words)) < case.method.description_words:
         yield "C1.too_few_words", None
     languages = town.load().languages
