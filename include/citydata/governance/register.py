@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from citydata.connector_options import Strict
 from citydata.governance import share
-from citydata.governance.inventory import KINDS, Inventory
+from citydata.governance.inventory import KINDS, Dataset, Inventory
 
 Connection = psycopg.Connection[Any]
 
@@ -67,7 +67,7 @@ def bring(connection: Connection, inventory: Inventory, today: date) -> list[str
                 _record(connection, kind, name, "inventory", body=body, since=since)
                 changes.append(f"{kind} {name}: {'changed' if before is not None else 'new'}")
             for name in [name for of, name in current if of == kind and name not in entries]:
-                if kind not in COUNTED or share.decided(inventory, name, today, kinds=ENDING):
+                if kind not in COUNTED or _ended(inventory, kind, name, current[kind, name], today):
                     _record(connection, kind, name, "inventory", body=None, since=today)
                     changes.append(f"{kind} {name}: ended")
     return changes
@@ -122,6 +122,25 @@ def compared(register: Register, inventory: Inventory) -> Register:
     return replace(register, inventory=whole, vanished=frozenset(vanished))
 
 
+def _ended(inventory: Inventory, kind: str, name: str, body: dict[str, Any], today: date) -> bool:
+    """Whether an officer has decided that a dataset or system ends, since it last came. Its owner decides nothing about it."""
+    came = _came(inventory, name, today)
+    endings = tuple(
+        change
+        for change in inventory.changes
+        if name in change.before and name not in change.after and (came is None or came <= change.on)
+    )
+    known: dict[str, Any] = {}
+    if kind == "datasets":
+        known = {"datasets": {**inventory.datasets, name: Dataset.model_validate(body)}}
+    return share.decided(replace(inventory, changes=endings, **known), name, today, kinds=ENDING)
+
+
+def _came(inventory: Inventory, name: str, today: date) -> date | None:
+    """The day of the last logged change by which a dataset or system came."""
+    return max((change.on for change in inventory.changes if name in change.after and change.on <= today), default=None)
+
+
 def _unlogged(connection: Connection, inventory: Inventory, today: date) -> frozenset[str]:
     """Datasets that were first recorded after the first inventory and whose coming nobody decided."""
     rows = connection.execute(
@@ -132,8 +151,13 @@ def _unlogged(connection: Connection, inventory: Inventory, today: date) -> froz
         name
         for name, later in rows
         if later and name in inventory.datasets
-        and not share.decided(inventory, name, today, kinds=("added", "split", "merged"))
+        and not share.decided(_arrivals(inventory, name), name, today, kinds=("added", "split", "merged"))
     )  # fmt: skip
+
+
+def _arrivals(inventory: Inventory, name: str) -> Inventory:
+    """The inventory with the changes only by which a dataset came."""
+    return replace(inventory, changes=tuple(change for change in inventory.changes if name in change.after))
 
 
 def _current(
@@ -179,8 +203,7 @@ def _first_day(inventory: Inventory, entry: Strict, name: str, today: date, *, f
     What the first inventory lists was there before it.
     """
     stated = getattr(entry, "valid_from", None)
-    logged = [change.on for change in inventory.changes if name in change.after and change.on <= today]
-    return stated or max(logged, default=None if first else today)
+    return stated or _came(inventory, name, today) or (None if first else today)
 
 
 def _entries(inventory: Inventory, kind: str) -> dict[str, Strict]:
