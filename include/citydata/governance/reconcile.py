@@ -45,7 +45,7 @@ def reconcile(connection: Connection, inventory: Inventory, now: datetime, today
     }
     before = {find.found for find in register.finds(connection, today)}
     standing = {name for name in before | seen if not _accounted(inventory, name, today)}
-    register.note_finds(connection, dict.fromkeys(sorted(seen), now), standing, today)
+    register.note_finds(connection, dict.fromkeys(sorted(seen), now), before - standing, today)
     return sorted(standing)
 
 

@@ -6,7 +6,7 @@ the inventory's files without a logged decision stays in the register: it goes o
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from typing import Any
@@ -55,45 +55,55 @@ def bring(connection: Connection, inventory: Inventory, today: date) -> list[str
     """Record what is new, changed or ended in the inventory; returns what was, in words. Again, it records nothing."""
     changes: list[str] = []
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (REGISTER_LOCK,))
+        moment = _lock(connection)
         current = _current(connection, "inventory", today)
+        planned, gone = _planned(connection, today), _gone(connection, today)
         for kind in KINDS:
             entries = _entries(inventory, kind)
             for name, entry in entries.items():
-                body, before = _body(entry), current.get((kind, name))
-                if before == body:
+                key, body = (kind, name), _body(entry)
+                if body == current.get(key, planned.get(key)):
                     continue
-                since = today if before is not None else _first_day(inventory, entry, name, today, first=not current)
-                _record(connection, kind, name, "inventory", body=body, since=since)
-                changes.append(f"{kind} {name}: {'changed' if before is not None else 'new'}")
+                since: date | None = today
+                if key in planned and key not in current:
+                    _record(connection, kind, name, "inventory", moment, body=None, since=today)
+                if key not in current:
+                    since = _first_day(inventory, entry, name, today, gone.get(key), first=not current)
+                _record(connection, kind, name, "inventory", moment, body=body, since=since)
+                changes.append(f"{kind} {name}: {'changed' if key in current else 'new'}")
             for name in [name for of, name in current if of == kind and name not in entries]:
                 if kind not in COUNTED or _ended(inventory, kind, name, current[kind, name], today):
-                    _record(connection, kind, name, "inventory", body=None, since=today)
+                    _record(connection, kind, name, "inventory", moment, body=None, since=today)
                     changes.append(f"{kind} {name}: ended")
+            for name in [name for of, name in planned.keys() - current.keys() if of == kind and name not in entries]:
+                # It never was: nobody needs to decide that it ends.
+                _record(connection, kind, name, "inventory", moment, body=None, since=today)
+                changes.append(f"{kind} {name}: no longer planned")
     return changes
 
 
-def note_finds(connection: Connection, seen: Mapping[str, datetime], open_finds: set[str], today: date) -> None:
+def note_finds(connection: Connection, seen: Mapping[str, datetime], accounted: Set[str], today: date) -> None:
     """Record new finds, and end those that a system or a dismissal accounts for.
 
-    `seen` are all finds of now that nothing accounts for; `open_finds` those of them and of before that still stand.
+    `seen` are all finds of now that nothing accounts for; `accounted` those of before that something does account for.
     """
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (REGISTER_LOCK,))
+        moment = _lock(connection)
         current = _current(connection, "reconciliation", today)
-        for name, moment in seen.items():
+        for name, seen_at in seen.items():
             if (FOUND, name) not in current:
-                _record(connection, FOUND, name, "reconciliation", body={"first_seen": moment.isoformat()}, since=today)
+                body = {"first_seen": seen_at.isoformat()}
+                _record(connection, FOUND, name, "reconciliation", moment, body=body, since=today)
         for _, name in current:
-            if name not in open_finds:
-                _record(connection, FOUND, name, "reconciliation", body=None, since=today)
+            if name in accounted:
+                _record(connection, FOUND, name, "reconciliation", moment, body=None, since=today)
 
 
-def finds(connection: Connection, today: date) -> tuple[Find, ...]:
-    """What reconciliation has found and nothing accounts for yet."""
+def finds(connection: Connection, today: date, known_at: datetime | None = None) -> tuple[Find, ...]:
+    """What reconciliation has found and nothing accounts for yet, as it was known at a moment (now)."""
     return tuple(
         Find(name, datetime.fromisoformat(body["first_seen"]))
-        for (_, name), body in sorted(_current(connection, "reconciliation", today).items())
+        for (_, name), body in sorted(_current(connection, "reconciliation", today, known_at).items())
     )
 
 
@@ -110,7 +120,8 @@ def read(connection: Connection, today: date, known_at: datetime | None = None) 
         kind: entries if kind in mappings else tuple(entries.values()) for kind, entries in by_kind.items()
     }
     inventory = Inventory(**whole)
-    return Register(inventory, unlogged=_unlogged(connection, inventory, today), found=finds(connection, today))
+    found = finds(connection, today, known_at)
+    return Register(inventory, unlogged=_unlogged(connection, inventory, today), found=found)
 
 
 def compared(register: Register, inventory: Inventory) -> Register:
@@ -144,7 +155,7 @@ def _came(inventory: Inventory, name: str, today: date) -> date | None:
 def _unlogged(connection: Connection, inventory: Inventory, today: date) -> frozenset[str]:
     """Datasets that were first recorded after the first inventory and whose coming nobody decided."""
     rows = connection.execute(
-        "SELECT id, min(recorded_at) > (SELECT min(recorded_at) + interval '1 minute' FROM governance.register)"
+        "SELECT id, min(recorded_at) > (SELECT min(recorded_at) FROM governance.register WHERE origin = 'inventory')"
         " FROM governance.register WHERE kind = 'datasets' GROUP BY id"
     ).fetchall()
     return frozenset(
@@ -174,36 +185,79 @@ def _current(
     return {(row["kind"], row["id"]): row["body"] for row in rows}
 
 
+def _lock(connection: Connection) -> datetime:
+    """Be the only one who records until the transaction ends; returns the moment that all of it is recorded at.
+
+    With one moment the register is whole at every moment: what replaces a version is known when that one no longer is.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (REGISTER_LOCK,))
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row  # a select without a table has one row
+    moment: datetime = row[0]
+    return moment
+
+
+def _planned(connection: Connection, today: date) -> dict[tuple[str, str], dict[str, Any]]:
+    """Entries that say themselves that they begin on a later day."""
+    rows = connection.execute(
+        "SELECT kind, id, body FROM governance.register"
+        " WHERE origin = 'inventory' AND superseded_at = 'infinity' AND valid_from > %s",
+        (today,),
+    ).fetchall()
+    return {(kind, name): body for kind, name, body in rows}
+
+
+def _gone(connection: Connection, today: date) -> dict[tuple[str, str], date]:
+    """The day from which the last version that is over no longer held."""
+    rows = connection.execute(
+        "SELECT kind, id, max(valid_to) FROM governance.register"
+        " WHERE origin = 'inventory' AND superseded_at = 'infinity' AND valid_to <= %s GROUP BY kind, id",
+        (today,),
+    ).fetchall()
+    return {(kind, name): end for kind, name, end in rows}
+
+
 def _record(
-    connection: Connection, kind: str, name: str, origin: str, *, body: dict[str, Any] | None, since: date | None
+    connection: Connection,
+    kind: str,
+    name: str,
+    origin: str,
+    moment: datetime,
+    *,
+    body: dict[str, Any] | None,
+    since: date | None,
 ) -> None:
     """From a day on the entry is `body`, or ends. What was so before that day stays so; what was said of later is superseded."""
     start = since or "-infinity"
     with connection.cursor(row_factory=dict_row) as cursor:
         superseded = cursor.execute(
-            "UPDATE governance.register SET superseded_at = clock_timestamp()"
+            "UPDATE governance.register SET superseded_at = %s"
             " WHERE kind = %s AND id = %s AND superseded_at = 'infinity' AND valid_to > %s::date"
             " RETURNING body, valid_from::text, valid_from < %s::date AS earlier",
-            (kind, name, start, start),
+            (moment, kind, name, start, start),
         ).fetchall()
     statement = (
         "INSERT INTO governance.register (kind, id, body, origin, valid_from, valid_to, recorded_at)"
-        " VALUES (%s, %s, %s, %s, %s::date, %s::date, clock_timestamp())"
+        " VALUES (%s, %s, %s, %s, %s::date, %s::date, %s)"
     )
     for row in superseded:
         if row["earlier"]:
-            connection.execute(statement, (kind, name, Jsonb(row["body"]), origin, row["valid_from"], start))
+            connection.execute(statement, (kind, name, Jsonb(row["body"]), origin, row["valid_from"], start, moment))
     if body is not None:
-        connection.execute(statement, (kind, name, Jsonb(body), origin, start, "infinity"))
+        connection.execute(statement, (kind, name, Jsonb(body), origin, start, "infinity", moment))
 
 
-def _first_day(inventory: Inventory, entry: Strict, name: str, today: date, *, first: bool) -> date | None:
+def _first_day(
+    inventory: Inventory, entry: Strict, name: str, today: date, gone: date | None, *, first: bool
+) -> date | None:
     """From when a new entry holds: what it says itself, the day of its logged change, else today; None is always.
 
-    What the first inventory lists was there before it.
+    What the first inventory lists was there before it. What was `gone` since a day and comes back was not there meanwhile.
     """
-    stated = getattr(entry, "valid_from", None)
-    return stated or _came(inventory, name, today) or (None if first else today)
+    stated = getattr(entry, "valid_from", None) or _came(inventory, name, today)
+    if gone is not None and (stated is None or stated <= gone):
+        return today
+    return stated or (None if first else today)
 
 
 def _entries(inventory: Inventory, kind: str) -> dict[str, Strict]:
