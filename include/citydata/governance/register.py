@@ -153,22 +153,27 @@ def _came(inventory: Inventory, name: str, today: date) -> date | None:
 
 
 def _unlogged(connection: Connection, inventory: Inventory, today: date) -> frozenset[str]:
-    """Datasets that were first recorded after the first inventory and whose coming nobody decided."""
+    """Datasets that were first recorded after the first inventory, or came back, and whose coming nobody decided."""
     rows = connection.execute(
-        "SELECT id, min(recorded_at) > (SELECT min(recorded_at) FROM governance.register WHERE origin = 'inventory')"
-        " FROM governance.register WHERE kind = 'datasets' GROUP BY id"
+        "SELECT id, min(recorded_at) > (SELECT min(recorded_at) FROM governance.register WHERE origin = 'inventory'),"
+        " max(valid_from) FILTER (WHERE superseded_at = 'infinity' AND ended < valid_from)"
+        " FROM (SELECT id, recorded_at, superseded_at, valid_from,"
+        " lag(valid_to) OVER (PARTITION BY id, superseded_at = 'infinity' ORDER BY valid_from) AS ended"
+        " FROM governance.register WHERE kind = 'datasets' AND valid_from <= %s) AS version GROUP BY id",
+        (today,),
     ).fetchall()
     return frozenset(
         name
-        for name, later in rows
-        if later and name in inventory.datasets
-        and not share.decided(_arrivals(inventory, name), name, today, kinds=("added", "split", "merged"))
+        for name, later, back in rows
+        if (later or back) and name in inventory.datasets
+        and not share.decided(_arrivals(inventory, name, back), name, today, kinds=("added", "split", "merged"))
     )  # fmt: skip
 
 
-def _arrivals(inventory: Inventory, name: str) -> Inventory:
-    """The inventory with the changes only by which a dataset came."""
-    return replace(inventory, changes=tuple(change for change in inventory.changes if name in change.after))
+def _arrivals(inventory: Inventory, name: str, back: date | None) -> Inventory:
+    """The inventory with the changes only by which a dataset came, or came back on a day."""
+    changes = [change for change in inventory.changes if name in change.after and (back is None or back <= change.on)]
+    return replace(inventory, changes=tuple(changes))
 
 
 def _current(
