@@ -48,7 +48,7 @@ def _login(request: Any) -> str:
     """Airflow's login page, which leads back here."""
     from airflow.api_fastapi.app import get_auth_manager  # noqa: PLC0415
 
-    return str(get_auth_manager().get_url_login(next_url=f"{str(request.base_url).rstrip('/')}/"))
+    return str(get_auth_manager().get_url_login(next_url=f"{request.scope['root_path']}/"))
 
 
 class GovernancePortal(AirflowPlugin):

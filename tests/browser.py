@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +25,9 @@ class Browser:
         self.driver = driver
         self._axe = resources.files("selenium_axe_python").joinpath("axe-core/axe.min.js").read_text(encoding="utf-8")
 
-    def open(self, url: str, *, width: int = 1280, height: int = 900, scripts: bool = True) -> None:
-        """Show a page in a window of `width` × `height` CSS pixels, with the page's scripts allowed or not."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    def open(self, url: str, *, width: int = 1280, scripts: bool = True) -> None:
+        """Show a page in a window of `width` × 900 CSS pixels, with the page's scripts allowed or not."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
         self.driver.get(url)
@@ -57,14 +56,6 @@ class Browser:
         return int(
             self.driver.execute_script("const e = document.documentElement; return e.scrollWidth - e.clientWidth")
         )
-
-    def picture(self, path: Path) -> None:
-        """Keep the whole page as PNG."""
-        height = self.driver.execute_script("return document.documentElement.scrollHeight")
-        width = self.driver.execute_script("return window.innerWidth")
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        self.driver.save_screenshot(str(path))
 
 
 def _found() -> tuple[str, str] | None:
