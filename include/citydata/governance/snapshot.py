@@ -230,8 +230,12 @@ def required(connection: Connection, *, until: date | None = None) -> Figure:
     """The newest figure. Raises SnapshotError when there is none."""
     found = latest(connection, until=until)
     if found is None:
-        when = f" of {until} or before" if until else " yet"
-        raise SnapshotError(f"there is no snapshot of the share{when}; `./citydata governance snapshot` takes one")
+        chain = figures(connection) if until else []
+        if chain:
+            raise SnapshotError(
+                f"there is no snapshot of the share of {until} or before; the first is of {chain[-1].as_of}"
+            )
+        raise SnapshotError("there is no snapshot of the share yet; `./citydata governance snapshot` takes one")
     return found
 
 
