@@ -605,21 +605,30 @@ def governance_show(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="DATE", help="As it was on a past day: YYYY-MM-DD. [default: now]")
     ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(help="Only the share by this: sector, system, criticality or personal_data.", metavar="VIEW"),
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """The share with its bounds, its levels and views, what blocks most datasets, and what is still to be found."""
+    """The share with its bounds, its levels and views, what blocks most datasets, and what is still to be found.
+
+    The view by system is long: it is shown with `--view system`. `--json` holds every view.
+    """
     from datetime import date
 
     from citydata import database
     from citydata.governance import share, snapshot
     from citydata.governance.method import CURRENT
-    from citydata.service.display import console, share_view
+    from citydata.service.display import console, one_view, share_view
 
-    _installation()
+    if view not in (None, *share.VIEWS):
+        raise typer.BadParameter(f"--view {view} is none of {', '.join(share.VIEWS)}")
     try:
         day = date.fromisoformat(as_of) if as_of else None
     except ValueError:
-        raise typer.BadParameter(f"{as_of} is not a date; write 2026-12-31") from None
+        raise typer.BadParameter(f"--as-of {as_of} is not a date; write 2026-12-31") from None
+    _installation()
     with _explained(), database.connect("officer") as connection:
         figure = snapshot.required(connection, until=day)
         judged = snapshot.datasets(connection, figure.snapshot_id)
@@ -634,8 +643,11 @@ def governance_show(
                 "unmapped": [vars(system) for system in unmapped],
             }
         )
+    elif view:
+        console().print(one_view(figure, [line for line in views if line.view == view]))
     else:
-        console().print(share_view(figure, views, share.blocking(judged), unmapped))
+        shown = [line for line in views if line.view != "system"]
+        console().print(share_view(figure, shown, share.blocking(judged), unmapped))
 
 
 @governance.command("explain")
@@ -648,15 +660,15 @@ def governance_explain(
 ) -> None:
     """Why a dataset has the level it has: each criterion with its evidence, and what is missing.
 
-    Exit codes: 0 governed, 1 failure, 3 something is missing for level 3.
+    Exit codes: 0 governed, 1 failure, 2 no such dataset, 3 something is missing for level 3.
     """
     from citydata import database
     from citydata.governance import reasons, share, snapshot
     from citydata.service.display import console, evidence_view
 
-    _installation()
     if language not in reasons.LANGUAGES:
-        raise typer.BadParameter(f"{language} is none of {', '.join(reasons.LANGUAGES)}")
+        raise typer.BadParameter(f"--language {language} is none of {', '.join(reasons.LANGUAGES)}")
+    _installation()
     with _explained(), database.connect("officer") as connection:
         figure = snapshot.required(connection)
         judged = snapshot.datasets(connection, figure.snapshot_id)
@@ -685,6 +697,9 @@ def governance_list(
     _installation()
     with _explained(), database.connect("officer") as connection:
         judged = snapshot.datasets(connection, snapshot.required(connection).snapshot_id)
+    sectors = sorted({entry.sector for entry in judged})
+    if sector not in (None, *sectors):
+        raise typer.BadParameter(f"no dataset of a sector {sector}; there are {', '.join(sectors) or 'none'}")
     rows = [vars(entry) for entry in judged if sector in (None, entry.sector)]
     _show_rows(rows, ("dataset", "sector", "system", "level", "missing", "uncounted"), json_)
 
@@ -698,13 +713,15 @@ def governance_verify(
 ) -> None:
     """Compute every sealed snapshot's hash anew from its rows: a changed, missing or moved one is found.
 
-    Exit codes: 0 every byte is as it was sealed, 1 something was changed.
+    Exit codes: 0 every byte is as it was sealed, 1 something was changed, or there is nothing to verify.
     """
     from citydata import database
     from citydata.governance import snapshot
 
     _installation()
     with _explained(), database.connect("officer") as connection:
+        if head is None:
+            snapshot.required(connection)  # of nothing nobody can say that it is as it was
         chain = snapshot.figures(connection)
         wrong = list(snapshot.verify(connection, head))
     if json_:
@@ -713,9 +730,7 @@ def governance_verify(
         for problem in wrong:
             typer.secho(problem, fg="red")
         if not wrong:
-            typer.echo(
-                f"{len(chain)} snapshots are as they were sealed" + (f"; head {chain[0].sha256}" if chain else "")
-            )
+            typer.echo(f"snapshots that are as they were sealed: {len(chain)} of {len(chain)}; head {chain[0].sha256}")
     raise typer.Exit(int(bool(wrong)))
 
 
@@ -748,22 +763,34 @@ def governance_attest(
     """
     from citydata import database
     from citydata.governance import attestation
-    from citydata.settings import required
 
     _installation()
+    key = os.environ.get("CITYDATA_SIGNING_KEY", "")
+    if not key:
+        _fail(
+            "CITYDATA_SIGNING_KEY is not set: only the officer has it, and no file of the installation holds it. Export your"
+            " private key for this command; `./citydata governance key` makes a pair."
+        )
     with _explained(), database.connect("officer") as connection:
-        key = required("CITYDATA_SIGNING_KEY", "the officer's private key; `./citydata governance key` makes one")
-        for name in attestation.attest(connection, datasets, signed_by=person, private_key=key):
-            typer.echo(f"{name}: signed by {person}")
+        signed = attestation.attest(connection, datasets, signed_by=person, private_key=key)
+    for name in signed:
+        typer.echo(f"{name}: signed by {person}")
+    typer.echo("The next measurement counts it; at once: ./citydata governance snapshot")
 
 
 @governance.command("key")
 def governance_key() -> None:
-    """Make a pair of keys for a governance officer, who keeps the private one and never types it into a file here."""
+    """Make a pair of keys for a governance officer, who keeps the private one and never types it into a file here.
+
+    The private key alone goes to standard output, so that it can be piped into a password store.
+    """
     from citydata.governance import attestation
 
     private, public = attestation.new_key()
     typer.echo(f"CITYDATA_SIGNING_KEY={private}")
+    typer.echo(
+        "Keep it in your password store; nothing here keeps it. The public half, at you in the inventory:", err=True
+    )
     typer.echo(f"signing_key: {public}", err=True)
 
 

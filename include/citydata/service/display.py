@@ -42,8 +42,12 @@ def _coloured(word: str) -> Text:
     return Text(word, style=COLOURS.get(word, ""))
 
 
+def _digits(number: int) -> str:
+    return f"{number:,}".replace(",", "\u202f")
+
+
 def _count(rows: int) -> str:
-    return f"{rows:,}".replace(",", "\u202f") if rows else "·"
+    return _digits(rows) if rows else "·"
 
 
 class Progress:
@@ -158,7 +162,7 @@ def _cell(value: object) -> Text:
         return Text("")
     if isinstance(value, datetime):
         return Text(f"{value.astimezone(ZoneInfo(town.load().time_zone)):%Y-%m-%d %H:%M:%S}")  # stored in UTC
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return Text(", ".join(map(str, value)))
     return _coloured(str(value))
 
@@ -199,10 +203,7 @@ def share_view(
         counts.add_row(name, str(number))
     parts: list[Table | Text] = [Text(share_line(figure)), counts]
     if views:
-        lines = Table("by", "", "governed", "share")
-        for view in views:
-            lines.add_row(view.view, view.value, f"{view.n}/{view.m}", "" if view.share is None else f"{view.share} %")
-        parts.append(lines)
+        parts.append(_views_table(views))
     lacking = Table("criterion", "datasets that lack it", "that lack only it")
     for line in blocking:
         lacking.add_row(*map(str, line.values()))
@@ -214,6 +215,22 @@ def share_view(
         parts.append(hunt)
     parts += [Text(f"why: {figure.reason}"), Text(f"hash {figure.sha256}")]
     return Group(*parts)
+
+
+def one_view(figure: Figure, views: list[View]) -> Group:
+    """The headline, and the share by one thing."""
+    return Group(Text(share_line(figure)), _views_table(views))
+
+
+def _views_table(views: list[View]) -> Table:
+    table = Table("by", "")
+    for heading in ("governed", "of", "share"):
+        table.add_column(heading, justify="right")
+    for view in views:
+        # As the headline is written; without a share where there are too few to speak of one.
+        share = "" if view.share is None else f"{view.share} %".replace(".", ",")
+        table.add_row(view.view.replace("_", " "), view.value, _digits(view.n), _digits(view.m), share)
+    return table
 
 
 def evidence_view(entry: Judged, rows: list[EvidenceRow], now: datetime, language: str) -> Group:

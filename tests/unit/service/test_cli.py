@@ -1,12 +1,14 @@
 """The command line: exit codes, questions before deletion, and help."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from citydata.cli import app
+from citydata.governance import attestation
 from citydata.service import state
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
@@ -69,3 +71,16 @@ def test_down_with_nothing_running_is_well(home: Path, monkeypatch: pytest.Monke
     result = CliRunner().invoke(app, ["down"])
     assert result.exit_code == 0
     assert "nothing was running" in result.output
+
+
+def test_a_private_key_is_told_once_and_logged_nowhere(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    first, second = (CliRunner().invoke(app, ["governance", "key"]) for _ in range(2))
+    assert first.exit_code == 0
+    (line,) = first.stdout.splitlines()
+    name, _, private = line.partition("=")
+    assert name == "CITYDATA_SIGNING_KEY"
+    assert first.stderr.splitlines()[-1] == f"signing_key: {attestation.public_key(private)}"
+    assert private not in first.stderr + caplog.text
+    assert private not in second.stdout
+    assert not list(home.iterdir())
