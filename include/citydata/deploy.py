@@ -350,6 +350,9 @@ def allowed(entry: Contract) -> frozenset[Grant]:
     found.add(Grant("quarantine", entry.system, None, "citydata_dpo", "SELECT"))
     personal = any(other.personal for other in contract.load_each()[0].values() if other.system == entry.system)
     found |= {Grant("quarantine", entry.system, name, "citydata_officer", "SELECT") for name in QUARANTINE_COUNTS}
+    # The portal shows how many rows wait, and the measurer writes its pages.
+    counting = [(role, name) for role in ("portal", "measurer") for name in ("dataset", "state", "created_at")]
+    found |= {Grant("quarantine", entry.system, name, f"citydata_{role}", "SELECT") for role, name in counting}
     counts_or_all: tuple[str | None, ...] = QUARANTINE_COUNTS if personal else (None,)
     found |= {Grant("quarantine", entry.system, name, "citydata_engineer", "SELECT") for name in counts_or_all}
     return frozenset(found)
@@ -367,7 +370,7 @@ def _grants(connection: Connection) -> None:
     usage: dict[str, Iterable[str]] = {
         "raw": ("loader", "transformer", "measurer", "engineer"),
         "landing": ("owner",),
-        "quarantine": ("loader", "engineer", "officer", "dpo"),
+        "quarantine": ("loader", "measurer", "engineer", "officer", "dpo", "portal"),
         "ops": ("loader", "transformer", "releaser", "measurer", "engineer", "officer", "portal"),
         "governance": ("measurer", "engineer", "officer", "dpo", "portal"),
         "restricted": ("loader",),

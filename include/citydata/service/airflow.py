@@ -367,8 +367,11 @@ class Api:
 
 
 def _loaded() -> str:
-    """Digest of what long-lived processes load once: the installed packages and the plugins."""
+    """Digest of what long-lived processes load once: the installed packages, the plugins, and the portal with what it shows."""
     digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
-    for path in sorted((ROOT / "plugins").rglob("*.py")):
-        digest.update(path.read_bytes())
+    package = ROOT / "include" / "citydata"
+    for folder in (ROOT / "plugins", package / "portal", package / "governance"):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

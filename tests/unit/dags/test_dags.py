@@ -20,6 +20,7 @@ DAGS = [
     "extract_hr",
     "extract_social_health",
     "extract_statistics",
+    "measure_governance",
 ]
 Parse = Callable[..., Any]
 
