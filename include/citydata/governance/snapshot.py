@@ -274,21 +274,29 @@ def verify(connection: Connection, head: str | None = None) -> Iterator[str]:
 
     `head` is a hash that somebody noted earlier: the chain must still hold it, so that cutting its end is found too.
     """
-    chain = figures(connection)[::-1]
+    try:
+        chain = figures(connection)[::-1]
+    except psycopg.DataError:
+        yield "the snapshots cannot be read: a day or time of one was changed after it was sealed"
+        return
     before = GENESIS
     for number, figure in enumerate(chain, start=1):
         of = figure.snapshot_id
         if of != number:
             yield f"snapshot {number} is missing: {of} comes in its place"
-        judged, counted = datasets(connection, of), systems(connection, of)
-        if _digest(figure, judged, evidence(connection, of), counted) != figure.sha256:
-            yield f"snapshot {of} of {figure.as_of} was changed after it was sealed: its content is not that of its hash"
         if figure.previous_sha256 != before:
             yield f"snapshot {of} of {figure.as_of} does not follow the one before it: the chain is broken there"
+        before = figure.sha256
+        try:
+            judged, rows, counted = datasets(connection, of), evidence(connection, of), systems(connection, of)
+        except (ValueError, psycopg.DataError):
+            yield f"snapshot {of} of {figure.as_of} was changed after it was sealed: a row of it cannot be read"
+            continue
+        if _digest(figure, judged, rows, counted) != figure.sha256:
+            yield f"snapshot {of} of {figure.as_of} was changed after it was sealed: its content is not that of its hash"
         mapped = sum(system.mapped for system in counted)
         counts = share.count(judged, mapped=mapped, unmapped=len(counted) - mapped)
         if (counts.n, counts.denominator, counts.share) != (figure.n, figure.denominator, figure.share):
             yield f"snapshot {of} of {figure.as_of}: its figure is not what its datasets and systems count up to"
-        before = figure.sha256
     if head is not None and head not in {figure.sha256 for figure in chain}:
         yield f"no snapshot has the hash {head[:12]}…: snapshots were removed, or the hash is of another installation"
