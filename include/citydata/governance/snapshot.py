@@ -203,7 +203,7 @@ def _plain(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return f"{value or abs(value):f}"  # PostgreSQL knows no negative zero
     raise TypeError(f"a snapshot holds no {type(value).__name__}")
 
 
