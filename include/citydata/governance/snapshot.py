@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 
 from citydata.governance import share
 from citydata.governance.evidence import Evidence
-from citydata.governance.share import Counts, Judged
+from citydata.governance.share import Judged
 
 Connection = psycopg.Connection[Any]
 Row = TypeVar("Row")
@@ -117,11 +117,6 @@ def seal(
     systems: Sequence[CountedSystem],
 ) -> Figure:
     """Count, chain to the snapshot before and keep; returns the figure. One transaction, one at a time."""
-    counts = share.count(
-        judged,
-        mapped=sum(system.mapped for system in systems),
-        unmapped=sum(not system.mapped for system in systems),
-    )
     rows = [
         EvidenceRow(**vars(row), dataset=dataset, number=number)
         for dataset, found in sorted(evidence.items())
@@ -130,8 +125,8 @@ def seal(
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (SNAPSHOT_LOCK,))
         last = latest(connection)
-        figure = _figure(
-            counts,
+        figure = Figure(
+            **_counts(judged, systems),
             snapshot_id=last.snapshot_id + 1 if last else 1,
             taken_at=taken_at,
             as_of=as_of,
@@ -140,6 +135,7 @@ def seal(
             reason=reason,
             run_id=run_id,
             previous_sha256=last.sha256 if last else GENESIS,
+            sha256="",
         )
         figure = Figure(**{**vars(figure), "sha256": _digest(figure, judged, rows, systems)})
         _insert(connection, "snapshot", [figure], {})
@@ -150,25 +146,15 @@ def seal(
     return figure
 
 
-def _figure(counts: Counts, **header: Any) -> Figure:
-    return Figure(
-        n=counts.n,
-        m=counts.m,
-        s=counts.s,
-        u=counts.u,
-        denominator=counts.denominator,
-        upper_denominator=counts.upper_denominator,
-        share=counts.share,
-        upper_share=counts.upper_share,
-        level_1=counts.at_least[1],
-        level_2=counts.at_least[2],
-        level_3=counts.at_least[3],
-        level_4=counts.at_least[4],
-        automatic=counts.automatic,
-        manual=counts.manual,
-        sha256="",
-        **header,
-    )
+def _counts(judged: Sequence[Judged], systems: Sequence[CountedSystem]) -> dict[str, Any]:
+    """What a figure says of its datasets and systems: each field by its name."""
+    mapped = sum(system.mapped for system in systems)
+    counts = share.count(judged, mapped=mapped, unmapped=len(systems) - mapped)
+    return {
+        **{name: getattr(counts, name) for name in ("n", "m", "s", "u", "denominator", "upper_denominator")},
+        **{name: getattr(counts, name) for name in ("share", "upper_share", "automatic", "manual")},
+        **{f"level_{level}": number for level, number in counts.at_least.items()},
+    }
 
 
 def _insert(connection: Connection, table: str, rows: Sequence[Any], more: dict[str, Any]) -> None:
@@ -294,9 +280,7 @@ def verify(connection: Connection, head: str | None = None) -> Iterator[str]:
             continue
         if _digest(figure, judged, rows, counted) != figure.sha256:
             yield f"snapshot {of} of {figure.as_of} was changed after it was sealed: its content is not that of its hash"
-        mapped = sum(system.mapped for system in counted)
-        counts = share.count(judged, mapped=mapped, unmapped=len(counted) - mapped)
-        if (counts.n, counts.denominator, counts.share) != (figure.n, figure.denominator, figure.share):
+        if any(getattr(figure, name) != value for name, value in _counts(judged, counted).items()):
             yield f"snapshot {of} of {figure.as_of}: its figure is not what its datasets and systems count up to"
     if head is not None and head not in {figure.sha256 for figure in chain}:
         yield f"no snapshot has the hash {head[:12]}…: snapshots were removed, or the hash is of another installation"
