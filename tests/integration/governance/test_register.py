@@ -1,8 +1,6 @@
 """The register in PostgreSQL: what held when, what was known when, what counts on until somebody decides, and nothing is undone."""
 
-import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -17,7 +15,7 @@ from citydata.connector_options import Strict
 from citydata.governance import inventory, register
 from citydata.governance.inventory import KINDS, Change, Dataset, Inventory, Reconciliation, System
 from citydata.governance.register import Register
-from tests.integration.governance.conftest import forget
+from tests.integration.governance.conftest import as_role, at_once, forget
 from tests.unit.governance import cases
 
 Connection = psycopg.Connection[Any]
@@ -397,9 +395,8 @@ def test_any_entry_is_what_its_body_says(kind: str) -> None:
 def test_nothing_of_a_version_changes(measurer: Connection, role: str | None, assignment: str) -> None:
     register.bring(measurer, Inventory(people={cases.OWNER: cases.person(cases.OWNER)}), day(1))
     before = versions(measurer)
-    with database.connect(role, autocommit=True) if role else database.connect_admin(autocommit=True) as connection:
-        with pytest.raises(psycopg.Error, match="is refused|permission denied"):
-            connection.execute(f"UPDATE governance.register SET {assignment}")
+    with as_role(role) as connection, pytest.raises(psycopg.Error, match=r"is refused|permission denied"):
+        connection.execute(f"UPDATE governance.register SET {assignment}")
     assert versions(measurer) == before
 
 
@@ -408,9 +405,8 @@ def test_nothing_of_a_version_changes(measurer: Connection, role: str | None, as
 def test_nothing_is_taken_back(measurer: Connection, role: str | None, statement: str) -> None:
     register.bring(measurer, Inventory(people={cases.OWNER: cases.person(cases.OWNER)}), day(1))
     before = versions(measurer)
-    with database.connect(role, autocommit=True) if role else database.connect_admin(autocommit=True) as connection:
-        with pytest.raises(psycopg.Error, match="append-only|permission denied"):
-            connection.execute(statement)
+    with as_role(role) as connection, pytest.raises(psycopg.Error, match=r"append-only|permission denied"):
+        connection.execute(statement)
     assert versions(measurer) == before
 
 
@@ -425,38 +421,6 @@ def test_a_version_is_superseded_once(measurer: Connection) -> None:
 
 
 # -- two at once -----------------------------------------------------------------------------------------------------
-
-
-def at_once(connection: Connection, lock: int, *actions: Callable[[Connection], None]) -> None:
-    """Run each action on a connection of its own; none goes on before all wait for the lock."""
-    failed: list[BaseException] = []
-
-    def run(action: Callable[[Connection], None]) -> None:
-        try:
-            with database.connect("measurer", autocommit=True) as own:
-                action(own)
-        except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
-            failed.append(error)
-
-    threads = [threading.Thread(target=run, args=(action,)) for action in actions]
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock,))
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + 20
-        while True:
-            waiting = connection.execute(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-                (lock,),
-            ).fetchone()
-            if waiting == (len(actions),) or failed:
-                break
-            assert time.monotonic() < deadline, f"{waiting} wait for the lock"
-            time.sleep(0.01)
-    for thread in threads:
-        thread.join()
-    assert not failed, failed
 
 
 def test_two_measurers_at_once_record_once(measurer: Connection) -> None:
