@@ -94,7 +94,8 @@ def schemas(connection: str) -> list[str]:
             )
     except sa.exc.SQLAlchemyError as error:
         raise SourceError(f"the catalogue of {connection} could not be read: {type(error).__name__}") from None
-    return sorted(name for name in names if not name.lower().startswith(("pg_", "information_schema", "sys")))
+    own = ("information_schema", "sys")  # whole names: a system of the town may have a schema that begins with them
+    return sorted(name for name in names if name.lower() not in own and not name.lower().startswith("pg_"))
 
 
 def _engine(connection: str) -> sa.Engine:
