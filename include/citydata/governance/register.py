@@ -85,14 +85,21 @@ def bring(connection: Connection, inventory: Inventory, today: date) -> list[str
 def note_finds(connection: Connection, seen: Mapping[str, datetime], accounted: Set[str], today: date) -> None:
     """Record new finds, and end those that a system or a dismissal accounts for.
 
-    `seen` are all finds of now that nothing accounts for; `accounted` those of before that something does account for.
+    `seen` are all finds of now that nothing accounts for; `accounted` those of before that something does account for. What
+    was accounted for and no longer is keeps the moment when it was first seen.
     """
     with connection.transaction():
         moment = _lock(connection)
         current = _current(connection, "reconciliation", today)
+        ever: dict[str, datetime] = dict(
+            connection.execute(
+                "SELECT id, min((body ->> 'first_seen')::timestamptz) FROM governance.register WHERE kind = %s GROUP BY id",
+                (FOUND,),
+            ).fetchall()
+        )
         for name, seen_at in seen.items():
             if (FOUND, name) not in current:
-                body = {"first_seen": seen_at.isoformat()}
+                body = {"first_seen": ever.get(name, seen_at).isoformat()}
                 _record(connection, FOUND, name, "reconciliation", moment, body=body, since=today)
         for _, name in current:
             if name in accounted:
