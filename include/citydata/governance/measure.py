@@ -14,7 +14,7 @@ import psycopg
 from citydata import contract as contracts
 from citydata import database, settings, town
 from citydata.governance import attestation, criteria, facts, inventory, reconcile, register, share, snapshot
-from citydata.governance.evidence import CRITERIA, Case, Evidence, level, passed
+from citydata.governance.evidence import CRITERIA, GOVERNED, LEVELS, Case, Evidence, level, passed
 from citydata.governance.inventory import Dataset, Inventory, System
 from citydata.governance.method import CURRENT, Method
 from citydata.governance.register import Register
@@ -24,6 +24,9 @@ from citydata.governance.snapshot import CountedSystem, Figure
 Connection = psycopg.Connection[Any]
 
 log = logging.getLogger(__name__)
+
+NEEDED = tuple(name for number, names in LEVELS.items() if number <= GOVERNED for name in names)
+"""Criteria without which a dataset is not governed."""
 
 
 def measure(occasion: str, *, official: bool = False, run_id: str | None = None, now: datetime | None = None) -> Figure:
@@ -160,16 +163,19 @@ def _mapped(system: System, today: date) -> bool:
 def _differences(connection: Connection, before: Figure | None, judged: Sequence[Judged]) -> list[str]:
     """What made the figure another one: datasets that became or ceased to be governed, and by which criteria."""
     if before is None:
-        return ["first snapshot"]
+        return []
     old = _levels(snapshot.datasets(connection, before.snapshot_id))
     new = _levels(judged)
-    missing = {entry.dataset: entry.missing for entry in judged}
+    why = {
+        entry.dataset: entry.uncounted or ", ".join(name for name in entry.missing if name in NEEDED)
+        for entry in judged
+    }
     return [
         *(f"+{name}" for name in sorted(new) if new[name] and not old.get(name)),
-        *(f"−{name} ({', '.join(missing.get(name, ()))})" for name in sorted(old) if old[name] and not new.get(name)),
+        *(f"−{name} ({why.get(name, 'not in scope')})" for name in sorted(old) if old[name] and not new.get(name)),
         *([f"m {len(new) - len(old):+d}"] if len(new) != len(old) else []),
     ]
 
 
 def _levels(judged: Sequence[Judged]) -> Mapping[str, bool]:
-    return {entry.dataset: entry.counted_level >= share.GOVERNED for entry in judged}
+    return {entry.dataset: entry.counted_level >= GOVERNED for entry in judged}

@@ -588,6 +588,11 @@ class _Words:
         """What a row of evidence says; the bare code when this version of the platform has no text for it any more."""
         return reasons.text(row, self.language) if row.reason in reasons.texts() else row.reason
 
+    def occasion(self, reason: str) -> tuple[str, list[str]]:
+        """Why a snapshot was taken, in the reader's words, and what became another: ids and codes, which need none."""
+        occasion, *changes = reason.split(" · ")
+        return self.value("occasion", occasion, {}), changes
+
     def check(self, check: Check) -> str:
         """What a check looks at; where the suite has no text in the language, the English one, marked as English."""
         found = _descriptions().get(check.check_id, {}).get(self.language)

@@ -124,7 +124,7 @@ def test_every_key_that_a_template_names_exists_and_every_text_is_used() -> None
     notices = {
         f"{kind}.{part}" for kind in ("refused", "forbidden", "missing", "down") for part in ("heading", "text", "link")
     }
-    views = {key for key in pages.texts() if key.startswith(("criticality.", "personal_data.", "unit."))}
+    views = {key for key in pages.texts() if key.startswith(("criticality.", "personal_data.", "unit.", "occasion."))}
     used = named | notices | views | set(CRITERIA)
     unused = {key for key in pages.texts() if key not in used and not key.startswith(tuple(beginnings))}
     assert unused == set()
