@@ -134,7 +134,13 @@ def test_before_anything_was_recorded_nothing_was_known(measurer: Connection) ->
 def test_the_register_is_whole_at_every_moment(measurer: Connection) -> None:
     """Nobody can ask for a moment between the end of one version and the beginning of the next."""
     renamed = {name: cases.person(name, title_fi="Uusi nimike") for name in cases.EMPLOYEES}
-    states = [town(), town(people=renamed), town(cases.dataset(name_fi="Uusi"), cases.unloaded(), people=renamed)]
+    fewer = without(town(people=renamed), "people", cases.STEWARD)
+    states = [
+        town(),
+        town(people=renamed),
+        fewer,
+        town(cases.dataset(name_fi="Uusi"), cases.unloaded(), people=renamed),
+    ]
     for state in states:
         register.bring(measurer, state, day(1))
     moments = [row[0] for row in measurer.execute(
@@ -273,7 +279,12 @@ def test_what_comes_later_without_a_decision_is_told(measurer: Connection) -> No
     assert known(measurer, town(), 2).unlogged == {cases.UNLOADED}
     assert known(measurer, town(), 90).unlogged == {cases.UNLOADED}  # it does not expire
     assert cases.UNLOADED not in register.read(measurer, day(1)).inventory.datasets
-    for reason in (change("added", after=[cases.UNLOADED], by=cases.OTHER), change("removed", before=[cases.UNLOADED])):
+    for reason in (
+        change("added", after=[cases.UNLOADED], by=cases.OTHER),
+        change("removed", before=[cases.UNLOADED]),
+        change("split", before=[cases.UNLOADED], after=["muu"]),
+        change("merged", before=[cases.UNLOADED, "muu"], after=["yhteinen"]),
+    ):
         files = town(changes=(reason,))
         register.bring(measurer, files, day(3))
         assert known(measurer, files, 3).unlogged == {cases.UNLOADED}
@@ -281,6 +292,27 @@ def test_what_comes_later_without_a_decision_is_told(measurer: Connection) -> No
     register.bring(measurer, files, day(3))
     assert known(measurer, files, 3).unlogged == {cases.UNLOADED}
     assert known(measurer, files, 4).unlogged == frozenset()
+
+
+def test_a_find_before_the_first_inventory_makes_nothing_late(measurer: Connection) -> None:
+    register.note_finds(measurer, {"files:.": now(measurer)}, set(), day(1))
+    register.bring(measurer, town(), day(1))
+    assert known(measurer, town(), 1).unlogged == frozenset()
+
+
+def test_what_changed_often_has_not_come_back(measurer: Connection) -> None:
+    """Versions that were superseded leave no gap, on one day or on several."""
+    register.bring(measurer, town(), day(1))
+    for number in (5, 5, 6, 3, 9):  # a clock may go back
+        register.bring(measurer, town(cases.dataset(name_fi=f"Nimi {number}"), cases.unloaded()), day(number))
+    assert known(measurer, town(), 9).unlogged == frozenset()
+
+
+def test_what_comes_before_the_day_of_its_decision_holds_from_today(measurer: Connection) -> None:
+    register.bring(measurer, town(cases.dataset()), day(1))
+    files = town(changes=(change("added", after=[cases.UNLOADED], on=9),))
+    register.bring(measurer, files, day(3))
+    assert [known(measurer, files, number).unlogged for number in (3, 8, 9)] == [{cases.UNLOADED}] * 2 + [frozenset()]
 
 
 @pytest.mark.parametrize("kind", ["added", "split", "merged"])
