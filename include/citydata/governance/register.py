@@ -144,9 +144,7 @@ def _ended(inventory: Inventory, kind: str, name: str, body: dict[str, Any], tod
     """Whether an officer has decided that a dataset or system ends, since it last came. Its owner decides nothing about it."""
     came = _came(inventory, name, today)
     endings = tuple(
-        change
-        for change in inventory.changes
-        if name in change.before and name not in change.after and (came is None or came <= change.on)
+        change for change in inventory.changes if name not in change.after and (came is None or came <= change.on)
     )
     known: dict[str, Any] = {}
     if kind == "datasets":
