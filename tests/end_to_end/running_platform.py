@@ -15,8 +15,9 @@ from typing import Any
 
 import psycopg
 import pytest
+import requests
 
-from citydata import database
+from citydata import database, schedule
 from citydata.service import progress, up
 from citydata.service.airflow import Api
 from citydata.service.installation import WAREHOUSE, Installation
@@ -56,8 +57,25 @@ class Platform:
         return {task["task_id"]: task["state"] for task in self.api.tasks(dag, run)}
 
     def events(self) -> list[dict[str, Any]]:
-        """All asset events."""
-        return self.api._get("assets/events", limit=100)["asset_events"]
+        """All asset events of datasets: those of releases aside."""
+        events = self.api._get("assets/events", limit=200)["asset_events"]
+        return [event for event in events if event["uri"] != schedule.RELEASE_ASSET]
+
+    def page(self, path: str, *, method: str = "GET", signed_in: bool = True) -> requests.Response:
+        """A page of the portal, in Airflow's API server, for the administrator or for nobody known."""
+        headers = dict(self.api_session_headers()) if signed_in else {}
+        url = f"{self.installation.airflow.url}/governance/{path}"
+        return requests.request(method, url, headers=headers, timeout=60, allow_redirects=False)
+
+    def api_session_headers(self) -> dict[str, str]:
+        """What Airflow's API knows the administrator by."""
+        api = self.api
+        api.dags()
+        return {"Authorization": str(api._session.headers["Authorization"])}
+
+    def at_work(self, dag: str) -> bool:
+        """Whether a run of it goes on."""
+        return any(run["state"] not in FINISHED for run in self.api.runs(dag))
 
     def wait(self, condition: Callable[[], Any], what: str, seconds: float = 120) -> None:
         """Wait for a condition. Fails when it does not come about."""
@@ -77,9 +95,7 @@ class Platform:
             with database.connect("engineer", autocommit=True) as connection:
                 unreleased = progress.unreleased(connection)
             [(due,)] = self.query("SELECT count(*) FROM asset_dag_run_queue", "airflow")
-            return not (
-                unreleased or due or any(run["state"] not in FINISHED for run in self.api.runs("build_warehouse"))
-            )
+            return not (unreleased or due or self.at_work("build_warehouse"))
 
         self.wait(quiet, "the release")
 

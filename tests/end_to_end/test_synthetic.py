@@ -1,6 +1,10 @@
 """The synthetic sources through the real scheduler, in the order of a day's troubles."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,10 +46,64 @@ def test_every_dataset_had_one_event_with_counts_and_no_values(synthetic: Platfo
         assert [(extra["inserted"],)] == counted
 
 
+def test_the_share_is_one_number_wherever_it_is_read(synthetic: Platform) -> None:
+    assert synthetic.outcome.share, "`up` waits for the figure of what it released"
+    synthetic.wait_for_quiet()
+    synthetic.wait(lambda: not synthetic.at_work(schedule.MEASURE_DAG), "the measurement")
+    [(n, denominator, percent)] = synthetic.query(
+        "SELECT n, denominator, share FROM governance.share ORDER BY snapshot_id DESC LIMIT 1"
+    )
+    assert 0 < n < denominator
+    text = f"{n}/{denominator} ({percent:.1f} %)".replace(".", ",")
+    said = subprocess.run(
+        [sys.executable, "-m", "citydata.cli", "governance", "show", "--json"],
+        env={**os.environ, "PYTHONPATH": str(settings.ROOT / "include")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(said.stdout)["share"]["text"] == text
+    for language in ("fi", "sv", "en"):
+        page = synthetic.page(f"{language}/index.html")
+        static = synthetic.installation.home / "export" / "governance" / language / "index.html"
+        for html in (page.text, static.read_text(encoding="utf-8")):
+            assert text in " ".join(re.sub("<[^>]*>", " ", html).replace("\u00a0", " ").split()), language
+    [(governed,)] = synthetic.query(
+        "SELECT count(*) FROM governance.snapshot_dataset d JOIN governance.snapshot s USING (snapshot_id)"
+        " WHERE s.snapshot_id = (SELECT max(snapshot_id) FROM governance.snapshot) AND d.level >= 3"
+        " AND d.contracts <> '{}'"
+    )
+    assert governed > 0, "what the platform loads can be governed on automatic evidence"
+
+
+def test_nobody_unknown_reads_anything_of_the_portal(synthetic: Platform) -> None:
+    [(dataset,)] = synthetic.query("SELECT min(dataset) FROM governance.snapshot_dataset")
+    pages = ["index.html", "datasets.html", f"datasets/{dataset}.html", "systems.html", "quality.html", "method.html"]
+    paths = [
+        "",
+        "index.html",
+        "style.css",
+        "docs",
+        "openapi.json",
+        "nothing/here",
+        *(f"fi/{page}" for page in pages),
+    ]
+    for path in paths:
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"):
+            assert synthetic.page(path, method=method, signed_in=False).status_code == 401, (method, path)
+    for path in (*pages, "style.css"):
+        address = path if path == "style.css" else f"sv/{path}"
+        answer = synthetic.page(address)
+        assert answer.status_code == 200, address
+        assert "default-src" in answer.headers["Content-Security-Policy"]
+
+
 def test_results_of_tasks_are_ids_and_counts(synthetic: Platform) -> None:
     values = synthetic.query("SELECT task_id, value::text FROM xcom WHERE key = 'return_value'", "airflow")
-    assert {task for task, _ in values} >= {"audit", "extract_people", "publish_people", "build_and_release"}
-    words = {"audited", "held", "published", "build", "release", "rows"}
+    assert {task for task, _ in values} >= {
+        *("audit", "extract_people", "publish_people", "build_and_release", "measure_share"),
+    }
+    words = {"audited", "held", "published", "build", "release", "rows", "snapshot", "n", "denominator"}
     words |= {f"{s}.{t}" for s, t in synthetic.query("SELECT schema_name, table_name FROM ops.release_change")}
     for task, value in values:
         found = json.loads(value)
