@@ -1,8 +1,7 @@
 """`extract_<system>`: read, audit and publish the datasets of each source system, as their contracts say."""
 
 from airflow.sdk import DAG, CronTriggerTimetable, DeadlineAlert, DeadlineReference, Param, SyncCallback, TriggerRule
-from orchestration import alerts, steps
-from orchestration.retries import ByError
+from orchestration import alerts, retries, steps
 
 from citydata import schedule, town
 
@@ -36,11 +35,7 @@ for extract in schedule.extracts():
         params=WINDOW,
         default_args={
             "owner": extract.owner,
-            "retries": schedule.MOST_RETRIES,
-            "retry_policy": ByError(),
-            "retry_delay": schedule.first_delay(),
-            "retry_exponential_backoff": 2.0,
-            "max_retry_delay": schedule.LONGEST_DELAY,
+            **retries.defaults(),
             "on_failure_callback": alerts.Failed(*extract.datasets),
         },
         deadline=DeadlineAlert(

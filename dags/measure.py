@@ -3,8 +3,7 @@
 from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
-from orchestration import alerts, steps
-from orchestration.retries import ByError
+from orchestration import alerts, retries, steps
 
 from citydata import schedule, town
 
@@ -30,11 +29,7 @@ with DAG(
     tags=["measure", "governance"],
     default_args={
         "owner": schedule.PLATFORM_OWNER,
-        "retries": schedule.MOST_RETRIES,
-        "retry_policy": ByError(),
-        "retry_delay": schedule.first_delay(),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": schedule.LONGEST_DELAY,
+        **retries.defaults(),
         "execution_timeout": timedelta(hours=1),
         "on_failure_callback": alerts.Failed(),
     },

@@ -19,3 +19,14 @@ class ByError(RetryPolicy):
             return RetryDecision.fail(f"{name} is tried again {limit} times")
         delay = schedule.retry_delay(attempt)
         return RetryDecision.retry(delay, f"{name}: retry {attempt} of {limit} in {delay}")
+
+
+def defaults() -> dict[str, Any]:
+    """How often and how late the tasks of every DAG are tried again, for its `default_args`."""
+    return {
+        "retries": schedule.MOST_RETRIES,
+        "retry_policy": ByError(),
+        "retry_delay": schedule.first_delay(),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": schedule.LONGEST_DELAY,
+    }

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from citydata.connector_options import Strict
 from citydata.governance import share
-from citydata.governance.inventory import KINDS, Dataset, Inventory
+from citydata.governance.inventory import KINDS, Inventory
 
 Connection = psycopg.Connection[Any]
 
@@ -146,9 +146,7 @@ def _ended(inventory: Inventory, kind: str, name: str, body: dict[str, Any], tod
     endings = tuple(
         change for change in inventory.changes if name not in change.after and (came is None or came <= change.on)
     )
-    known: dict[str, Any] = {}
-    if kind == "datasets":
-        known = {"datasets": {**inventory.datasets, name: Dataset.model_validate(body)}}
+    known: dict[str, Any] = {kind: {**getattr(inventory, kind), name: KINDS[kind].model_validate(body)}}
     return share.decided(replace(inventory, changes=endings, **known), name, today, kinds=ENDING)
 
 

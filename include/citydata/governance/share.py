@@ -229,11 +229,13 @@ def _this_month(change: Change, today: date) -> bool:
 
 
 def decided(inventory: Inventory, subject: str, today: date, *, kinds: Sequence[str]) -> bool:
-    """Whether an officer has decided a change of these kinds about a dataset or system."""
+    """Whether an officer who does not answer for it has decided a change of these kinds about a dataset or system."""
+    system = inventory.systems.get(subject)
     return any(
         change.kind in kinds
         and subject in (change.after if change.kind == "added" else [*change.before, *change.after])
         and change.on <= today
         and inventory.approved(change.approver, inventory.datasets.get(subject))
+        and not (system and system.owner == change.approver)
         for change in inventory.changes
     )

@@ -135,6 +135,14 @@ CREATE FUNCTION governance.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% of % is refused: it is append-only', TG_OP, TG_TABLE_NAME;
 END $$;
+-- What is recorded is recorded now: an entry dated back would have been there before it was decided.
+CREATE FUNCTION governance.recorded_now() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.recorded_at NOT BETWEEN transaction_timestamp() AND clock_timestamp() THEN
+        RAISE EXCEPTION 'INSERT into % is refused: recorded_at is the moment of recording', TG_TABLE_NAME;
+    END IF;
+    RETURN NEW;
+END $$;
 -- A version of the register may be superseded once, and nothing else of it ever changes.
 CREATE FUNCTION governance.supersede_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -146,6 +154,10 @@ BEGIN
 END $$;
 CREATE TRIGGER supersede_only BEFORE UPDATE ON governance.register
     FOR EACH ROW EXECUTE FUNCTION governance.supersede_only();
+CREATE TRIGGER recorded_now BEFORE INSERT ON governance.register
+    FOR EACH ROW EXECUTE FUNCTION governance.recorded_now();
+CREATE TRIGGER recorded_now BEFORE INSERT ON governance.attestation
+    FOR EACH ROW EXECUTE FUNCTION governance.recorded_now();
 CREATE TRIGGER append_only BEFORE DELETE ON governance.register
     FOR EACH ROW EXECUTE FUNCTION governance.refuse();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON governance.register

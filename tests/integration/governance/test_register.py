@@ -432,6 +432,18 @@ def test_nothing_of_a_version_changes(measurer: Connection, role: str | None, as
     assert versions(measurer) == before
 
 
+@pytest.mark.parametrize("table", ["register", "attestation"])
+@pytest.mark.parametrize("moment", ["clock_timestamp() - interval '1 hour'", "clock_timestamp() + interval '1 hour'"])
+def test_nothing_is_recorded_at_another_time(measurer: Connection, table: str, moment: str) -> None:
+    register.bring(measurer, Inventory(people={cases.OWNER: cases.person(cases.OWNER)}), day(1))
+    names, values = {
+        "register": ("kind, id, body, origin", "'datasets', 'x', '{}', 'inventory'"),
+        "attestation": ("dataset, content_sha256, signed_by, signed_at, signature", "'x', 'x', 'x', now(), 'x'"),
+    }[table]
+    with as_role(None) as connection, pytest.raises(psycopg.Error, match="is the moment of recording"):
+        connection.execute(f"INSERT INTO governance.{table} ({names}, recorded_at) VALUES ({values}, {moment})")
+
+
 @pytest.mark.parametrize("statement", ["DELETE FROM governance.register", "TRUNCATE governance.register"])
 @pytest.mark.parametrize("role", ["owner", "measurer", None])
 def test_nothing_is_taken_back(measurer: Connection, role: str | None, statement: str) -> None:

@@ -1,7 +1,7 @@
 """C1 and C2: what counts as a description, a place in the task classification, a system in use and an interface."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -209,8 +209,9 @@ def test_what_the_register_says_holds_until_the_next_measurement(criterion: str,
         ({"expires_on": cases.TODAY}, False),
         ({"approver": cases.OWNER}, False),
         ({"approver": cases.OTHER}, False),
+        ({"approved_on": cases.TODAY + timedelta(days=1)}, False),
     ],
-    ids=["approved", "expired", "by the owner", "by nobody who may"],
+    ids=["approved", "expired", "by the owner", "by nobody who may", "from tomorrow"],
 )
 def test_a_waiver_holds_when_an_officer_approved_it_until_it_expires(
     criterion: str, changes: dict[str, Any], counts: bool

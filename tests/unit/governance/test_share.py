@@ -370,6 +370,21 @@ def test_an_officer_decides_nothing_about_the_officers_own_dataset() -> None:
     assert not share.decided(model, "esineet", TODAY, kinds=["added"])
 
 
+def test_an_officer_decides_nothing_about_the_officers_own_system() -> None:
+    for owner, decides in ((OWNER, True), (OFFICER, False)):
+        system = System(
+            id="arkisto",
+            name_fi="A",
+            name_sv="A",
+            kind="paper_archive",
+            sector="concern",
+            criticality="core",
+            owner=owner,
+        )
+        model = replace(inventory(changes=(change("removed", before=["arkisto"]),)), systems={"arkisto": system})
+        assert share.decided(model, "arkisto", TODAY, kinds=["removed"]) is decides
+
+
 # -- what must hold of any list --------------------------------------------------------------------------------------
 
 SMALL = st.integers(0, 40)

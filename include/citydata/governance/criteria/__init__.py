@@ -60,10 +60,12 @@ def _judge(criterion: str, dataset: Dataset, case: Case) -> list[Evidence]:
 
 def _waived(waiver: NotApplicable, dataset: Dataset, case: Case) -> Evidence:
     allowed = case.inventory.approved(waiver.approver, dataset)
+    future = start_of(waiver.approved_on) > case.now
+    reason = "any.approver_may_not" if not allowed else "any.dated_in_the_future" if future else "any.not_applicable"
     return Evidence(
         criterion=waiver.criterion,
-        result="not_applicable" if allowed else "fail",
-        reason="any.not_applicable" if allowed else "any.approver_may_not",
+        result="not_applicable" if allowed and not future else "fail",
+        reason=reason,
         looked_at="include/inventory/not_applicable.yaml",
         source="method: not_applicable needs an approver and an expiry date",
         subject=waiver.approver,

@@ -1,6 +1,8 @@
 """What the criteria about loaded datasets share: one look at each contract, and what is said where nothing can be seen."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from citydata.governance.evidence import Case, Evidence, Loaded
@@ -24,6 +26,33 @@ def each(criterion: str, dataset: Dataset, case: Case, look: Look) -> list[Evide
                 unknown(criterion, case, subject=name, reason="any.no_measurement", looked_at=f"contract {name}")
             )
     return rows
+
+
+def hours(since: datetime, now: datetime) -> Decimal:
+    """Hours between two moments, with one decimal."""
+    return round(Decimal((now - since).total_seconds()) / 3600, 1)
+
+
+def in_time(
+    criterion: str, state: Loaded, case: Case, last: datetime | None, *, never: str, kept: str, late: str
+) -> Evidence:
+    """Whether something last happened within the latency that the contract promises; the codes say what it was."""
+    until = last + timedelta(hours=state.contract.sla_hours) if last else None
+    holds = until is not None and case.now < until
+    return Evidence(
+        criterion=criterion,
+        result="pass" if holds else "fail",
+        reason=never if until is None else kept if holds else late,
+        subject=state.contract.dataset,
+        figure=hours(last, case.now) if last else None,
+        threshold=Decimal(str(state.contract.sla_hours)),
+        unit="h",
+        looked_at="ops.batch, ops.arrival",
+        source="contract: slaProperties latency",
+        observed_at=last or state.observed_at,
+        expires_at=until or state.observed_at + case.method.measurement,
+        run=f"batch {state.last_batch_id}" if state.last_batch_id else None,
+    )
 
 
 def unknown(criterion: str, case: Case, **values: Any) -> Evidence:

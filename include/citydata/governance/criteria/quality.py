@@ -1,8 +1,5 @@
 """C9: the last audit is inside its window, and no critical failure has waited longer than it may."""
 
-from datetime import datetime, timedelta
-from decimal import Decimal
-
 from citydata.governance.criteria import by_contract
 from citydata.governance.evidence import Case, CriticalFailure, Evidence, Loaded
 from citydata.governance.inventory import Dataset
@@ -15,28 +12,9 @@ def judge(dataset: Dataset, case: Case) -> list[Evidence]:
     return by_contract.each(CRITERION, dataset, case, lambda state: [_audit(state, case), *_failures(state, case)])
 
 
-def hours(since: datetime, now: datetime) -> Decimal:
-    """Hours between two moments, with one decimal."""
-    return round(Decimal((now - since).total_seconds()) / 3600, 1)
-
-
 def _audit(state: Loaded, case: Case) -> Evidence:
-    promised, last = state.contract.sla_hours, state.last_audit_at
-    until = last + timedelta(hours=promised) if last else None
-    return Evidence(
-        criterion=CRITERION,
-        result="pass" if until and case.now < until else "fail",
-        reason="C9.never_audited" if until is None else "C9.audited" if case.now < until else "C9.audit_too_old",
-        subject=state.contract.dataset,
-        figure=hours(last, case.now) if last else None,
-        threshold=Decimal(str(promised)),
-        unit="h",
-        looked_at="ops.batch, ops.arrival",
-        source="contract: slaProperties latency",
-        observed_at=last or state.observed_at,
-        expires_at=until or state.observed_at + case.method.measurement,
-        run=f"batch {state.last_batch_id}" if state.last_batch_id else None,
-    )
+    codes = {"never": "C9.never_audited", "kept": "C9.audited", "late": "C9.audit_too_old"}
+    return by_contract.in_time(CRITERION, state, case, state.last_audit_at, **codes)
 
 
 def _failures(state: Loaded, case: Case) -> list[Evidence]:
@@ -64,8 +42,8 @@ def _failure(state: Loaded, failure: CriticalFailure, case: Case) -> Evidence:
         result="fail" if late else "pass",
         reason="C9.critical_failure_too_old" if late else "C9.critical_failure",
         subject=f"{state.contract.dataset}: {failure.check_id}",
-        figure=hours(failure.since, case.now),
-        threshold=hours(failure.since, deadline),
+        figure=by_contract.hours(failure.since, case.now),
+        threshold=by_contract.hours(failure.since, deadline),
         unit="h",
         looked_at="quality.check_result",
         source="method: deadline of critical failures",
