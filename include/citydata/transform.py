@@ -561,7 +561,7 @@ def build(full: bool = False, run_id: str | None = None) -> Build:
             connection.execute("UPDATE ops.build SET selection = %s WHERE build_id = %s", (" ".join(names), build_id))
             results = _run(names, full or anew, log) if names else {}
             reasons = _record(connection, document, build_id, results)
-            if full or not _punctual_today(connection):
+            if full:
                 quality.record(connection, _punctuality(build_id))
         except BaseException as error:
             # The connection may be what broke; the next build then marks this one.
@@ -751,18 +751,8 @@ class Freshness:
     status: str
 
 
-def _punctual_today(connection: Connection) -> bool:
-    """Whether every dataset that was ever published was seen to be fresh within a day: then nothing is asked again."""
-    row = connection.execute(
-        "SELECT count(*) FROM (SELECT dataset FROM ops.batch WHERE state = 'published'"
-        " EXCEPT SELECT dataset FROM quality.check_result WHERE source = 'dbt' AND dimension = 'punctuality'"
-        " AND outcome = 'pass' AND checked_at > clock_timestamp() - interval '1 day') AS unknown"
-    ).fetchone()
-    return row == (0,)
-
-
 def _punctuality(build_id: int) -> list[quality.CheckResult]:
-    """The freshness of every source as results of quality: with the daily full build, and while one is not known to be fresh."""
+    """The freshness of every source as results of quality, once a day with the full build."""
     loaded = contract.load_all()
     return [
         quality.CheckResult(

@@ -268,21 +268,6 @@ def test_an_unchanged_dataset_is_fresh(warehouse: Path) -> None:
     assert found == {name: "pass" if state == "pass" else "fail" for name, state in status.items()}
 
 
-def test_freshness_is_asked_until_every_dataset_is_known_to_be_fresh(warehouse: Path) -> None:
-    """The criterion of checks wants it of the first build too, not only of the daily one."""
-
-    def known() -> int:
-        return rows("SELECT count(*) FROM quality.check_result WHERE dimension = 'punctuality'")[0][0]
-
-    assert known() == len(contract.load_all()), "asked with the first build"
-    transform.build()
-    assert known() == len(contract.load_all()), "not asked again"
-    with database.connect_admin() as connection:
-        connection.execute("DELETE FROM quality.check_result WHERE dimension = 'punctuality' AND dataset = 'hr.people'")
-    transform.build()
-    assert known() == 2 * len(contract.load_all()) - 1
-
-
 def test_the_identity_of_an_invoice_line_is_its_whole_content() -> None:
     """The macro lists the columns that the contract has: a line that differs in any of them is another line."""
     text = (transform.PROJECT / "macros" / "surrogate_key.sql").read_text(encoding="utf-8")
