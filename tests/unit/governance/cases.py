@@ -88,8 +88,7 @@ def contract(**changes: Any) -> Contract:
 def loaded(**changes: Any) -> Loaded:
     """What the platform shows of a contract (CONTRACT unless `contract` is given): everything as it should be.
 
-    Its suite has one check for each applicable dimension, `<dataset>.<dimension>`, all proven, evaluated and passed; dbt has
-    looked at its punctuality.
+    Its suite has one check for each applicable dimension, `<dataset>.<dimension>`, all proven, evaluated and passed.
     """
     of = changes.get("contract") or contract()
     dimensions = {f"{of.dataset}.{name}": name for name in sorted(CURRENT.dimensions["register"] - {"punctuality"})}
@@ -102,7 +101,7 @@ def loaded(**changes: Any) -> Loaded:
         "grants_seen": 9,
         "suite": SuiteState("s" * 64, dimensions, dict.fromkeys(dimensions, True), NOW - timedelta(days=1)),
         "checks": {
-            name: CheckState("pass", 100, NOW - timedelta(hours=2), 7, None) for name in (*dimensions, f"dbt.source_freshness.{of.dataset}")
+            name: CheckState("pass", 100, NOW - timedelta(hours=2), 7, None) for name in dimensions
         },
         "last_audit_at": NOW - timedelta(hours=2),
         "last_load_at": NOW - timedelta(hours=2),

@@ -23,7 +23,6 @@ from tests.unit.governance.cases import CONTRACT, LOADED, NOW, OFFICER, OTHER, O
 
 LEAKED = Grant("raw", "finance__suppliers", "name", "PUBLIC", "SELECT")
 CHECK = f"{CONTRACT}.uniqueness"
-FRESHNESS = f"dbt.source_freshness.{CONTRACT}"
 
 
 def judged(criterion: str, case: Case, subject: str = LOADED) -> list[Evidence]:
@@ -139,10 +138,9 @@ def suite(**changes: Any) -> SuiteState:
     return replace(found, **changes)
 
 
-def states(**changes: CheckState | None) -> dict[str, CheckState]:
-    """The passing states, with those of the named checks replaced or taken away."""
-    found: dict[str, CheckState | None] = {**cases.loaded().checks}
-    found |= {CHECK if name == "check" else FRESHNESS: state for name, state in changes.items()}
+def states(check: CheckState | None) -> dict[str, CheckState]:
+    """The passing states, with that of CHECK replaced or taken away."""
+    found: dict[str, CheckState | None] = {**cases.loaded().checks, CHECK: check}
     return {name: state for name, state in found.items() if state}
 
 
@@ -164,15 +162,9 @@ def test_every_dimension_of_the_kind_is_covered() -> None:
     ]
 
 
-@pytest.mark.parametrize("freshness", [None, state(outcome="error")])
-def test_punctuality_is_covered_when_dbt_could_tell(freshness: CheckState | None) -> None:
-    assert failing("C8", of(checks=states(freshness=freshness))) == [
-        ("fail", "C8.dimension_missing", f"{CONTRACT}: punctuality")
-    ]
-
-
-def test_a_late_dataset_has_a_check_of_its_punctuality_all_the_same() -> None:
-    assert failing("C8", of(checks=states(freshness=state(outcome="fail")))) == []
+def test_punctuality_is_looked_at_of_what_was_ever_loaded() -> None:
+    assert failing("C8", of(last_load_at=None)) == [("fail", "C8.dimension_missing", f"{CONTRACT}: punctuality")]
+    assert failing("C8", of(last_load_at=NOW - timedelta(days=400))) == []
 
 
 @pytest.mark.parametrize(
