@@ -303,9 +303,15 @@ class Inventory:
         """People who may attest and approve: the governance officers."""
         return frozenset(person.id for person in self.people.values() if "governance_officer" in person.roles)
 
+    def answers_for(self, person: Id, dataset: Dataset) -> bool:
+        """Whether somebody is owner or steward of a dataset, in this office or, by the number in HR, in another one."""
+        own = {name for name in (dataset.owner, dataset.steward) if name}
+        numbers = {self.people[name].employee for name in own if name in self.people} - {None}
+        return person in own or (person in self.people and self.people[person].employee in numbers)
+
     def approved(self, approver: Id, dataset: Dataset | None = None) -> bool:
-        """Whether a person may approve something about a dataset: an officer who is neither its owner nor its steward."""
-        return approver in self.officers and (dataset is None or approver not in (dataset.owner, dataset.steward))
+        """Whether a person may approve something about a dataset: an officer who does not answer for it."""
+        return approver in self.officers and (dataset is None or not self.answers_for(approver, dataset))
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from citydata.governance import criteria
 from citydata.governance.criteria import attestation
 from citydata.governance.evidence import Case, Evidence
 from tests.unit.governance import cases
@@ -59,6 +60,36 @@ def test_all_that_is_wrong_with_a_signature_is_said() -> None:
 def test_an_officer_does_not_attest_what_is_hers(role: str) -> None:
     _, (row,) = _signed(cases.case(cases.dataset(**{role: cases.OFFICER})))
     assert (row.result, row.reason) == ("fail", "C10.own_dataset")
+
+
+@pytest.mark.parametrize("own", [cases.OWNER, cases.STEWARD])
+def test_another_office_of_the_same_person_approves_and_reviews_nothing(own: str) -> None:
+    """Who answers for a dataset is a person of HR, not an office: a second office of the owner is the owner."""
+    same = {cases.OFFICER: cases.person(cases.OFFICER, employee=cases.EMPLOYEES[own])}
+    case = cases.with_inventory(cases.case(), people=same)
+    dataset = cases.dataset()
+    assert not case.inventory.approved(cases.OFFICER, dataset)
+    assert case.inventory.approved(cases.OFFICER)
+    (row,) = attestation.judge(dataset, case)
+    assert (row.result, row.reason) == ("fail", "C10.own_dataset")
+    waived = cases.with_inventory(case, not_applicable=(cases.waiver("C1"),))
+    assert [row.reason for row in criteria.judge(dataset, waived) if row.criterion == "C1"] == ["any.approver_may_not"]
+    (review,) = [row for row in criteria.judge(dataset, case) if row.criterion == "C7" and row.manual]
+    assert (review.result, review.reason) == ("fail", "any.reviewer_is_owner")
+    nobody = {name: cases.person(name, employee=None) for name in (cases.OFFICER, own)}
+    assert cases.with_inventory(case, people=nobody).inventory.approved(cases.OFFICER, dataset), (
+        "no number is no person"
+    )
+
+
+def test_another_office_of_the_owner_documents_nothing() -> None:
+    case = cases.case()
+    dataset = case.inventory.datasets[cases.UNLOADED]
+    reviewers = {row.reviewer for row in case.inventory.manual_evidence if row.dataset == dataset.id}
+    assert dataset.owner
+    same = {name: cases.person(name, employee=cases.EMPLOYEES[dataset.owner]) for name in reviewers}
+    rows = criteria.judge(dataset, cases.with_inventory(case, people=same))
+    assert {row.reason for row in rows if row.criterion in criteria.MANUAL} == {"any.reviewer_is_owner"}
 
 
 def test_nothing_signed_and_nothing_to_compare_with_do_not_count() -> None:

@@ -76,7 +76,7 @@ def _waived(waiver: NotApplicable, dataset: Dataset, case: Case) -> Evidence:
 
 
 def _manual(found: ManualEvidence, dataset: Dataset, case: Case) -> Evidence:
-    own = found.reviewer in (dataset.owner, dataset.steward)
+    own = case.inventory.answers_for(found.reviewer, dataset)
     reviewed = start_of(found.reviewed_on)
     future = reviewed > case.now
     reason = "any.reviewer_is_owner" if own else "any.dated_in_the_future" if future else f"any.manual_{found.result}"
