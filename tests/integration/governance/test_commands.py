@@ -51,9 +51,13 @@ def said(result: Result) -> str:
 
 def case_of(**changes: Any) -> Case:
     """Two datasets: the loaded one is monitored; of the other nobody has said what it is in Swedish."""
-    people = {name: cases.person(name, employee=NUMBER) for name in cases.EMPLOYEES}
+    people = {name: cases.person(name, employee=f"{NUMBER}-{number}") for name, number in cases.EMPLOYEES.items()}
     state = cases.case().people[cases.EMPLOYEES[cases.OWNER]]
-    found = cases.case(cases.unloaded(description_sv=None), people={NUMBER: state}, **changes)
+    found = cases.case(
+        cases.unloaded(description_sv=None),
+        people={f"{NUMBER}-{number}": state for number in cases.EMPLOYEES.values()},
+        **changes,
+    )
     return cases.with_inventory(found, people=people)
 
 
