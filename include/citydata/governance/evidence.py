@@ -18,6 +18,8 @@ LEVELS: dict[int, tuple[str, ...]] = {
 """The criteria that each level adds: kuvattu, vastuutettu ja luokiteltu, hallittu, valvottu."""
 CRITERIA = tuple(name for names in LEVELS.values() for name in names)
 GOVERNED = 3
+NEEDED = tuple(name for number, names in LEVELS.items() if number <= GOVERNED for name in names)
+"""Criteria without which a dataset is not governed."""
 RESULTS = ("pass", "fail", "not_applicable", "unknown")
 
 

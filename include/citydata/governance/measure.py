@@ -14,7 +14,7 @@ import psycopg
 from citydata import contract as contracts
 from citydata import database, settings, town
 from citydata.governance import attestation, criteria, facts, inventory, reconcile, register, share, snapshot
-from citydata.governance.evidence import CRITERIA, GOVERNED, LEVELS, Case, Evidence, level, passed
+from citydata.governance.evidence import CRITERIA, GOVERNED, NEEDED, Case, Evidence, level, passed
 from citydata.governance.inventory import Dataset, Inventory, System
 from citydata.governance.method import CURRENT, Method
 from citydata.governance.register import Register
@@ -24,9 +24,6 @@ from citydata.governance.snapshot import CountedSystem, Figure
 Connection = psycopg.Connection[Any]
 
 log = logging.getLogger(__name__)
-
-NEEDED = tuple(name for number, names in LEVELS.items() if number <= GOVERNED for name in names)
-"""Criteria without which a dataset is not governed."""
 
 
 def measure(occasion: str, *, official: bool = False, run_id: str | None = None, now: datetime | None = None) -> Figure:
@@ -90,8 +87,9 @@ def judge(
             for entry in model.datasets.values()
         },
     )
-    evidence = {entry.id: criteria.judge(entry, case) for entry in in_scope(model, today)}
-    return [_judged(entry, evidence[entry.id], case, known, today) for entry in in_scope(model, today)], evidence
+    counted = in_scope(model, today)
+    evidence = {entry.id: criteria.judge(entry, case) for entry in counted}
+    return [_judged(entry, evidence[entry.id], case, known, today) for entry in counted], evidence
 
 
 def in_scope(model: Inventory, today: date) -> list[Dataset]:

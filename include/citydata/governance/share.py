@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from citydata.governance.evidence import GOVERNED, LEVELS
+from citydata.governance.evidence import GOVERNED, LEVELS, NEEDED
 from citydata.governance.inventory import Change, Exclusion, Inventory
 from citydata.governance.method import Method
 
@@ -172,10 +172,9 @@ def views(judged: Sequence[Judged], method: Method) -> list[View]:
 def blocking(judged: Sequence[Judged]) -> list[dict[str, int | str]]:
     """For each criterion up to the governed level how many datasets lack it, and how many lack nothing else; most first."""
     counted = units(judged)
-    needed = [name for number, names in LEVELS.items() if number <= GOVERNED for name in names]
     lines: list[dict[str, int | str]] = []
-    for criterion in needed:
-        lacking = [{*entry.missing} & {*needed} for entry in counted if criterion in entry.missing]
+    for criterion in NEEDED:
+        lacking = [{*entry.missing} & {*NEEDED} for entry in counted if criterion in entry.missing]
         lines.append(
             {"criterion": criterion, "datasets": len(lacking), "only": sum(len(each) == 1 for each in lacking)}
         )

@@ -27,7 +27,7 @@ from psycopg.rows import class_row, dict_row
 
 from citydata import quality, settings, town
 from citydata.governance import method, reasons, share, snapshot
-from citydata.governance.evidence import CRITERIA, GOVERNED, LEVELS, Evidence
+from citydata.governance.evidence import CRITERIA, GOVERNED, LEVELS, NEEDED, Evidence
 from citydata.governance.share import Judged, View
 from citydata.governance.snapshot import CountedSystem, EvidenceRow, Figure
 
@@ -360,13 +360,12 @@ class Blocker:
 
 def blockers(units: Sequence[Judged]) -> list[Blocker]:
     """What blocks most datasets, first."""
-    below = {name for level, names in LEVELS.items() if level <= GOVERNED for name in names}
     found = [
         Blocker(
             name,
             sum(name in entry.missing for entry in units),
-            sum(below & set(entry.missing) == {name} and not entry.uncounted for entry in units)
-            if name in below
+            sum(set(NEEDED) & set(entry.missing) == {name} and not entry.uncounted for entry in units)
+            if name in NEEDED
             else None,
         )
         for name in CRITERIA
