@@ -1,0 +1,53 @@
+"""Check the descriptions and run the tests."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import typer
+
+from citydata.commands import invocation
+from citydata.commands.invocation import Json
+from citydata.settings import ROOT
+
+LONG_TESTS = ("tests/end_to_end", "tests/integration/recovery", "tests/integration/test_ten_days.py")
+
+
+def test(context: typer.Context) -> None:
+    """Run the tests; arguments go to pytest, paths are relative to the repository.
+
+    Without arguments the long ones, which mostly wait, run beside the others; what they say comes last.
+    """
+    # The tests make databases of their own: what this machine's installation is called must not reach them.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CITYDATA_", "AIRFLOW_"))}
+    if "CITYDATA_REAL_DATA" in os.environ:
+        environment["CITYDATA_REAL_DATA"] = os.environ["CITYDATA_REAL_DATA"]
+    command = [sys.executable, "-m", "pytest"]
+    if context.args:
+        raise typer.Exit(subprocess.run([*command, *context.args], cwd=ROOT, env=environment, check=False).returncode)
+    with tempfile.TemporaryFile() as said:
+        apart = [*command, "-p", "no:cacheprovider", *LONG_TESTS]
+        with subprocess.Popen(apart, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT) as long_ones:
+            others = [*command, *(f"--ignore={path}" for path in LONG_TESTS)]
+            code = subprocess.run(others, cwd=ROOT, env=environment, check=False).returncode
+        said.seek(0)
+        typer.echo(said.read().decode(errors="replace"))
+    raise typer.Exit(code or long_ones.returncode)
+
+
+def check(json_: Json = False) -> None:
+    """Check contracts, suites, lineage and drift, without a database. CI's gate.
+
+    Exit codes: 0 all is well, 1 something is wrong.
+    """
+    from citydata.check import problems
+
+    found = problems()
+    if json_:
+        invocation.print_json(found)
+    else:
+        for problem in found:
+            typer.secho(problem, fg="red")
+        typer.echo(f"{len(found)} problems" if found else "contracts, suites, lineage and inventory are well")
+    raise typer.Exit(int(bool(found)))
