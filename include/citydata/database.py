@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -58,6 +59,14 @@ def connect(role: str, **options: Any) -> psycopg.Connection[TupleRow]:
 def connect_admin(**options: Any) -> psycopg.Connection[TupleRow]:
     """Open a connection as the administrator."""
     return psycopg.connect(admin_url(), application_name="citydata deploy", **options)
+
+
+def now(connection: psycopg.Connection[TupleRow]) -> datetime:
+    """The database's clock, by which the ledger and the register are written."""
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row  # a select without a table has one row
+    moment: datetime = row[0]
+    return moment
 
 
 def with_lock_retries(connection: psycopg.Connection[TupleRow], change: Callable[[], Result]) -> Result:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from citydata import database
-from citydata.service import progress, up
+from citydata.service import up
 from citydata.service.simulation import Simulation
 from tests.end_to_end.running_platform import Platform, started
 
@@ -60,7 +60,7 @@ def in_one_process(platform: Platform) -> None:
 def seconds(platform: Platform, day: Callable[[Platform], None]) -> float:
     """Bring a day through, and return the seconds between the end of the last extract and the release."""
     with database.connect("engineer", autocommit=True) as connection:
-        since: datetime = progress.now(connection)
+        since: datetime = database.now(connection)
         day(platform)
         row = connection.execute(_SECONDS, {"since": since}).fetchone()
     assert row is not None

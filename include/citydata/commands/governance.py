@@ -53,7 +53,7 @@ def show(
             {
                 "share": vars(figure) | {"text": figure.text, "upper_text": figure.upper_text},
                 "views": [vars(view) for view in views],
-                "missing": share.blocking(judged),
+                "blockers": [vars(blocker) for blocker in share.blockers(share.units(judged))],
                 "unmapped": [vars(system) for system in unmapped],
             }
         )
@@ -61,7 +61,7 @@ def show(
         console().print(one_view(figure, [line for line in views if line.view == view]))
     else:
         shown = [line for line in views if line.view != "system"]
-        console().print(share_view(figure, shown, share.blocking(judged), unmapped))
+        console().print(share_view(figure, shown, share.blockers(share.units(judged)), unmapped))
 
 
 @app.command("explain")

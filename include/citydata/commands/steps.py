@@ -48,7 +48,7 @@ def run(
                 f"--from needs datasets that are read by their time of change: {', '.join(by_time)}"
             )
         with database.connect("engineer", autocommit=True) as connection:
-            moment = progress.now(connection)
+            moment = database.now(connection)
             if chosen:
                 pipeline.run(chosen, window=window)
             else:

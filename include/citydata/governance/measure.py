@@ -36,7 +36,7 @@ def measure(occasion: str, *, official: bool = False, run_id: str | None = None,
 
     here = ZoneInfo(town.load().time_zone)
     with database.connect("measurer", autocommit=True) as connection:
-        moment = now or _clock(connection)
+        moment = now or database.now(connection)
         today = moment.astimezone(here).date()
         files = inventory.read(settings.INVENTORY, contracts.load_each()[0])
         for change in register.bring(connection, files, today):
@@ -60,13 +60,6 @@ def measure(occasion: str, *, official: bool = False, run_id: str | None = None,
         static_site.write(connection, settings.home() / "export" / "governance")
     log.info("the share is %s, at most %s (snapshot %s)", figure.text, figure.upper_text, figure.snapshot_id)
     return figure
-
-
-def _clock(connection: Connection) -> datetime:
-    row = connection.execute("SELECT clock_timestamp()").fetchone()
-    assert row  # a select without a table has one row
-    moment: datetime = row[0]
-    return moment
 
 
 def judge(

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from citydata import database
 from citydata.connector_options import Strict
 from citydata.governance import share
 from citydata.governance.inventory import KINDS, Inventory
@@ -199,10 +200,7 @@ def _lock(connection: Connection) -> datetime:
     With one moment the register is whole at every moment: what replaces a version is known when that one no longer is.
     """
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (REGISTER_LOCK,))
-    row = connection.execute("SELECT clock_timestamp()").fetchone()
-    assert row  # a select without a table has one row
-    moment: datetime = row[0]
-    return moment
+    return database.now(connection)
 
 
 def _planned(connection: Connection, today: date) -> dict[tuple[str, str], dict[str, Any]]:

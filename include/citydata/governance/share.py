@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from citydata.governance.evidence import GOVERNED, LEVELS, NEEDED
+from citydata.governance.evidence import CRITERIA, GOVERNED, LEVELS, NEEDED
 from citydata.governance.inventory import Change, Exclusion, Inventory
 from citydata.governance.method import Method
 
@@ -169,16 +169,28 @@ def views(judged: Sequence[Judged], method: Method) -> list[View]:
     return lines
 
 
-def blocking(judged: Sequence[Judged]) -> list[dict[str, int | str]]:
-    """For each criterion up to the governed level how many datasets lack it, and how many lack nothing else; most first."""
-    counted = units(judged)
-    lines: list[dict[str, int | str]] = []
-    for criterion in NEEDED:
-        lacking = [{*entry.missing} & {*NEEDED} for entry in counted if criterion in entry.missing]
-        lines.append(
-            {"criterion": criterion, "datasets": len(lacking), "only": sum(len(each) == 1 for each in lacking)}
+@dataclass(frozen=True)
+class Blocker:
+    """How many datasets lack a criterion, and how many would be governed if they did not; None above that level."""
+
+    criterion: str
+    lacking: int
+    only: int | None
+
+
+def blockers(units: Sequence[Judged]) -> list[Blocker]:
+    """What blocks most datasets, first. `units` are what is counted (`units`)."""
+    found = [
+        Blocker(
+            name,
+            sum(name in entry.missing for entry in units),
+            sum({*NEEDED} & {*entry.missing} == {name} and not entry.uncounted for entry in units)
+            if name in NEEDED
+            else None,
         )
-    return sorted(lines, key=lambda line: -int(line["datasets"]))
+        for name in CRITERIA
+    ]
+    return sorted(found, key=lambda blocker: (-blocker.lacking, CRITERIA.index(blocker.criterion)))
 
 
 # -- what is counted -------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from psycopg.rows import class_row, dict_row
 
 from citydata import quality, settings, town
 from citydata.governance import method, reasons, share, snapshot
-from citydata.governance.evidence import CRITERIA, GOVERNED, LEVELS, NEEDED, Evidence
+from citydata.governance.evidence import CRITERIA, GOVERNED, LEVELS, Evidence
 from citydata.governance.share import Judged, View
 from citydata.governance.snapshot import CountedSystem, EvidenceRow, Figure
 
@@ -160,7 +160,7 @@ def index(connection: Connection, sealed: Sealed) -> Data:
         "chart": chart(trend),
         "change": _last_change(figures),
         "heat": heat(sealed.units),
-        "blockers": blockers(sealed.units),
+        "blockers": share.blockers(sealed.units),
         "expiring": expiring,
         "renewing": renewing,
         "by_id": {entry.dataset: entry for entry in sealed.judged},
@@ -347,30 +347,6 @@ def _sector_order(code: str) -> tuple[int, str]:
     """The town's own order; sectors that it does not have any more come last."""
     order = [sector.code for sector in town.load().sectors]
     return (order.index(code) if code in order else len(order), code)
-
-
-@dataclass(frozen=True)
-class Blocker:
-    """How many datasets lack a criterion, and how many would be governed if they did not; None above that level."""
-
-    criterion: str
-    lacking: int
-    only: int | None
-
-
-def blockers(units: Sequence[Judged]) -> list[Blocker]:
-    """What blocks most datasets, first."""
-    found = [
-        Blocker(
-            name,
-            sum(name in entry.missing for entry in units),
-            sum(set(NEEDED) & set(entry.missing) == {name} and not entry.uncounted for entry in units)
-            if name in NEEDED
-            else None,
-        )
-        for name in CRITERIA
-    ]
-    return sorted(found, key=lambda blocker: (-blocker.lacking, CRITERIA.index(blocker.criterion)))
 
 
 def _expiring(rows: Iterable[EvidenceRow], now: datetime) -> tuple[list[EvidenceRow], int]:

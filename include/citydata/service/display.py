@@ -13,7 +13,7 @@ from rich.text import Text
 
 from citydata import town
 from citydata.governance import reasons
-from citydata.governance.share import Judged, View
+from citydata.governance.share import Blocker, Judged, View
 from citydata.governance.snapshot import CountedSystem, EvidenceRow, Figure
 from citydata.service.doctor import Check
 from citydata.service.progress import BuildProgress, DatasetProgress
@@ -183,9 +183,7 @@ def share_line(figure: Figure) -> str:
     )
 
 
-def share_view(
-    figure: Figure, views: list[View], blocking: list[dict[str, int | str]], unmapped: list[CountedSystem]
-) -> Group:
+def share_view(figure: Figure, views: list[View], blockers: list[Blocker], unmapped: list[CountedSystem]) -> Group:
     """The share, what it is made of, what blocks most datasets, and which systems nobody has mapped."""
     counts = Table("", "datasets")
     for name, number in (
@@ -205,8 +203,8 @@ def share_view(
     if views:
         parts.append(_views_table(views))
     lacking = Table("criterion", "datasets that lack it", "that lack only it")
-    for line in blocking:
-        lacking.add_row(*map(str, line.values()))
+    for blocker in blockers:
+        lacking.add_row(blocker.criterion, str(blocker.lacking), "" if blocker.only is None else str(blocker.only))
     parts.append(lacking)
     if unmapped:
         hunt = Table("not mapped", "found in")

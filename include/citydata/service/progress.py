@@ -67,13 +67,6 @@ class BuildProgress:
     stale_groups: dict[str, str]
 
 
-def now(connection: psycopg.Connection[Any]) -> datetime:
-    """The database's clock, which the ledger is written by."""
-    row = connection.execute("select clock_timestamp()").fetchone()
-    assert row is not None  # a select without a table has one row
-    return row[0]
-
-
 def datasets(connection: psycopg.Connection[Any], since: datetime) -> list[DatasetProgress]:
     """Progress of every dataset that has a contract; those without a batch since then are waiting."""
     found = {row[0]: DatasetProgress(row[0], STEPS[row[1]], *row[2:]) for row in connection.execute(_BATCHES, (since,))}

@@ -125,7 +125,7 @@ def simulate(installation: Installation, town: Town, given: Mapping[str, Path]) 
     )
     news += [f"answer {Path(path).name}" for path in answers.values() if path]
     with database.connect("officer", autocommit=True) as connection:
-        if signed := officer.sign(connection, progress.now(connection)):
+        if signed := officer.sign(connection, database.now(connection)):
             news.append(f"{signed} datasets signed by the synthetic town's governance officer")
     files = {name: path for name, path in given.items() if name in from_files}
     return news + [f"file {path.name} for {name}" for name, path in files.items() if inputs.drop(name, path, drop)]
@@ -142,7 +142,7 @@ def step(installation: Installation, *, report: Callable[[str], None], watch: Wa
 
 def _clock() -> datetime:
     with database.connect("engineer", autocommit=True) as connection:
-        return progress.now(connection)
+        return database.now(connection)
 
 
 def work(api: Api, *, since: datetime | None, report: Callable[[str], None], watch: Watch) -> Outcome:
@@ -153,7 +153,7 @@ def work(api: Api, *, since: datetime | None, report: Callable[[str], None], wat
     """
     with database.connect("engineer", autocommit=True) as connection:
         if since is None:
-            since = progress.now(connection)
+            since = database.now(connection)
             if progress.has_release(connection) and not progress.unreleased(connection):
                 if not progress.is_measured(connection):
                     report(f"running {MEASURE_DAG}")

@@ -150,7 +150,7 @@ def test_documents_for_machines_hold_everything(run: Run, sealed: list[Figure]) 
     shown = json.loads(run("show", "--json").stdout)
     assert shown["share"]["sha256"] == sealed[1].sha256
     assert {line["view"] for line in shown["views"]} == {*share.VIEWS, *share.HELD, "systems"}
-    assert {line["criterion"]: line["datasets"] for line in shown["missing"] if line["datasets"]} == {"C1": 1}
+    assert {line["criterion"]: line["lacking"] for line in shown["blockers"] if line["only"]} == {"C1": 1}
     assert [system["system"] for system in shown["unmapped"]] == ["vendor:9001234-5"]
     # The screen shows one view, the document all of them.
     assert json.loads(run("show", "--view", "sector", "--json").stdout) == shown

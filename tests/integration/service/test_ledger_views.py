@@ -22,7 +22,7 @@ def ledger(platform: Path):
 def _batch(ledger: psycopg.Connection[Any], dataset: str, state: str, **values: Any) -> int:
     counts = {"extracted": 0, "contract_version": "1.0.0", "contract_hash": "x", "mode": "snapshot", **values}
     if state == "published":
-        counts["published_at"] = progress.now(ledger)
+        counts["published_at"] = database.now(ledger)
     names, marks = ", ".join(counts), ", ".join(["%s"] * len(counts))
     row = ledger.execute(
         f"insert into ops.batch (dataset, state, {names}) values (%s, %s, {marks}) returning batch_id",
@@ -34,7 +34,7 @@ def _batch(ledger: psycopg.Connection[Any], dataset: str, state: str, **values: 
 
 def test_progress_counts_only_what_happened_since(ledger: psycopg.Connection[Any]) -> None:
     _batch(ledger, "finance.accounts", "published", extracted=5, inserted=5)
-    since = progress.now(ledger)
+    since = database.now(ledger)
     _batch(ledger, "finance.accounts", "published", extracted=7, inserted=3, unchanged=2, quarantined=2)
     _batch(ledger, "finance.accounts", "sealed", extracted=4)
     found = {item.dataset: item for item in progress.datasets(ledger, since)}
@@ -119,7 +119,7 @@ def test_status_names_tests_that_failed_and_groups_that_stayed_as_they_were(
 
 def test_progress_of_a_build_is_that_of_one_that_began_since(ledger: psycopg.Connection[Any]) -> None:
     ledger.execute("insert into ops.build (state) values ('failed')")
-    since = progress.now(ledger)
+    since = database.now(ledger)
     assert progress.build(ledger, since) is None
     ledger.execute("insert into ops.build (state) values ('building')")
     found = progress.build(ledger, since)

@@ -10,7 +10,7 @@ import pytest
 from citydata import contract, database, schedule
 from citydata.governance import snapshot
 from citydata.schedule import BUILD_DAG, MEASURE_DAG
-from citydata.service import progress, up
+from citydata.service import up
 
 EXTRACT = "extract_finance"
 
@@ -29,7 +29,7 @@ class Scheduler:
 
     def begin(self, dag: str, state: str, *, name: str = "r1", start: Any = None) -> None:
         with database.connect("engineer", autocommit=True) as connection:
-            begun = start or progress.now(connection)
+            begun = start or database.now(connection)
         self.known.setdefault(dag, []).insert(0, {"dag_run_id": name, "state": state, "start_date": begun.isoformat()})
 
     def wait_for_dags(self, dags: list[str]) -> None: ...
@@ -60,7 +60,7 @@ def _hurry(platform: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def since() -> Any:
     with database.connect("engineer", autocommit=True) as connection:
-        return progress.now(connection)
+        return database.now(connection)
 
 
 def work(scheduler: Scheduler, since: Any) -> up.Outcome:
@@ -90,7 +90,7 @@ def release_something() -> None:
 
 def measure_something() -> None:
     with database.connect("measurer", autocommit=True) as connection:
-        moment = progress.now(connection)
+        moment = database.now(connection)
         what: Any = {"official": False, "reason": "test", "run_id": None, "judged": [], "evidence": {}, "systems": []}
         snapshot.seal(connection, taken_at=moment, as_of=moment.date(), method_version="1", **what)
 

@@ -13,7 +13,7 @@ from jinja2 import nodes
 from lxml import html
 
 from citydata import quality, town
-from citydata.governance import evidence, snapshot
+from citydata.governance import evidence, share, snapshot
 from citydata.governance.evidence import CRITERIA, LEVELS
 from citydata.portal import pages
 from citydata.portal.pages import Check, Quarantined, Sealed
@@ -263,12 +263,12 @@ def test_heat_shows_all_and_none_apart_and_counts_only_what_would_rise(sealed: S
         replace(sealed.judged[0], missing=("C7", "C12"), level=2),
         replace(sealed.judged[1], missing=("C7", "C8"), level=2),
     ]
-    found = {blocker.criterion: (blocker.lacking, blocker.only) for blocker in pages.blockers(one)}
+    found = {blocker.criterion: (blocker.lacking, blocker.only) for blocker in share.blockers(one)}
     assert found["C7"] == (2, 1)
     assert found["C8"] == (1, 0)
     assert found["C12"] == (1, None)
     gone = [replace(one[0], uncounted="vanished")]
-    assert {b.criterion: b.only for b in pages.blockers(gone)}["C7"] == 0
+    assert {b.criterion: b.only for b in share.blockers(gone)}["C7"] == 0
 
 
 def test_evidence_that_the_platform_renews_is_counted_and_what_people_renew_is_listed(sealed: Sealed) -> None:
