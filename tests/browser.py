@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from importlib import resources
 from typing import Any
@@ -11,8 +10,9 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
+from tests import debian_packages
+
 PACKAGES = ("chromium", "chromium-driver")
-INSTALL_SECONDS = 240
 PAGE_SECONDS = 60
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa")
 """axe-core's tags of WCAG 2.1, levels A and AA."""
@@ -64,38 +64,10 @@ def _found() -> tuple[str, str] | None:
     return (browser, driver) if browser and driver else None
 
 
-def _install() -> str | None:
-    """Install Debian's packages; returns why that was not possible."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return "it can only be installed by root with apt-get"
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *PACKAGES]):
-        try:
-            done = subprocess.run(
-                ["apt-get", *arguments],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=INSTALL_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"apt-get {arguments[0]} took longer than {INSTALL_SECONDS} s"
-        if done.returncode:
-            return f"apt-get {arguments[0]} failed: {done.stderr.strip().splitlines()[-1:]}"
-    return None
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A browser of this session, installed where it is missing. Skips where it cannot be had; in CI that is a failure."""
-    why = None if _found() else _install()
-    found = _found()
-    if not found:
-        message = f"no browser: install {' and '.join(PACKAGES)} ({why or 'apt-get installed none'})"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
-    binary, driver_path = found
+    binary, driver_path = debian_packages.required(_found, *PACKAGES)
     options = ChromeOptions()
     options.binary_location = binary
     for argument in (
