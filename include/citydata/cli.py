@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import typer
 
-from citydata.commands import batch, export, governance, proof, quarantine, servers, steps
+from citydata.commands import batch, docs, export, governance, proof, quarantine, servers, steps
 
 EXIT_CODES = "Exit codes: 0 well, 1 failure, 2 wrong usage, 3 something is held, late or stale, 130 interrupted."
 
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(servers.up, servers.status, servers.down, servers.reset, servers.doctor, servers.simulate),
-    *(steps.run, steps.deploy, proof.check),
+    *(steps.run, steps.deploy, proof.check, docs.docs),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -19,11 +19,13 @@ def explained() -> Iterator[None]:
     import psycopg
 
     from citydata import audit, contract, database, deploy, extract, geopackage, ops, release, transform
+    from citydata.documentation import DocumentationError
     from citydata.governance import attestation, inventory, snapshot
     from citydata.service import airflow, inputs, installation, postgres
     from citydata.settings import SettingMissing
 
     foreseen = (
+        DocumentationError,
         SettingMissing,
         airflow.AirflowError,
         attestation.AttestationError,

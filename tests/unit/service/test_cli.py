@@ -2,21 +2,14 @@
 
 import json
 import logging
-import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer.main
-from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from citydata.cli import app
 from citydata.governance import attestation
 from citydata.service import state
-from citydata.settings import ROOT
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
 
@@ -91,41 +84,3 @@ def test_a_private_key_is_told_once_and_logged_nowhere(home: Path, caplog: pytes
     assert private not in first.stderr + caplog.text
     assert private not in second.stdout
     assert not list(home.iterdir())
-
-
-def commands_in(text: str) -> Iterator[list[str]]:
-    """The arguments of each `./citydata …` in backticks, or at the beginning of an indented line."""
-    for found in re.finditer(r"`\./citydata([^`\n]*)`|^    \./citydata([^\n]*)$", text, re.MULTILINE):
-        yield shlex.split(found[1] or found[2] or "", comments=True)
-
-
-def unreal(arguments: list[str]) -> str | None:
-    """What of a command line does not exist; None when all of it does."""
-    command: Any = typer.main.get_command(app)
-    rest = list(arguments)
-    while isinstance(command, TyperGroup) and rest and not rest[0].startswith("-"):
-        name = rest.pop(0)
-        if name not in command.commands:
-            return name
-        command = command.commands[name]
-    if command.ignore_unknown_options:
-        return None
-    known = {"--help", *(option for parameter in command.params for option in parameter.opts)}
-    return next((word for word in rest if word.startswith("--") and word not in known), None)
-
-
-def test_every_command_in_the_documents_is_real() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-    found = {page: list(commands_in(page.read_text(encoding="utf-8"))) for page in pages}
-    assert len(found) > 10
-    assert sum(map(len, found.values())) > 50
-    wrong = {page.name: [each for each in commands if unreal(each)] for page, commands in found.items()}
-    assert not any(wrong.values()), wrong
-    assert unreal(["governance", "shew"]) == "shew"
-    assert unreal(["governance", "show", "--vieww", "system"]) == "--vieww"
-
-
-def test_every_link_in_the_documents_leads_to_a_file() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,75 @@
+"""The site: every link leads somewhere, the reference holds what contracts and models say, everybody can read it."""
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from citydata import contract, settings
+from citydata.documentation import DocumentationError, models, site
+from tests.browser import Browser
+
+EACH_KIND = (
+    "index.html",
+    "tutorials/index.html",
+    "how-to/add-a-dataset.html",
+    "reference/tables/index.html",
+    "reference/tables/mart_finance.purchase.html",
+    "reference/datasets/gis.buildings.html",
+    "reference/commands.html",
+    "reference/connectors.html",
+    "explanation/design.html",
+    "runbooks/held-batch.html",
+    "glossary.html",
+)
+
+
+@pytest.fixture(scope="module")
+def address(built: Path) -> Iterator[str]:
+    with site.serve(built, 8390) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_every_contract_and_every_table_has_its_page(built: Path) -> None:
+    for name in contract.load_all():
+        assert (built / "reference" / "datasets" / f"{name}.html").exists(), name
+    assert len(models.released()) > 20
+    for model in models.released():
+        assert (built / "reference" / "tables" / f"{model.schema}.{model.table}.html").exists(), model.name
+
+
+@pytest.mark.parametrize("page", EACH_KIND)
+def test_a_page_of_each_kind_breaks_no_rule_of_wcag(address: str, browser: Browser, page: str) -> None:
+    browser.open(f"{address}/{page}")
+    assert browser.violations() == []
+
+
+def test_a_link_that_leads_nowhere_fails_the_build_and_names_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "index.md").write_text("# Here\n\n[gone](gone.md)\n", encoding="utf-8")
+    (docs / "conf.py").write_text((site.DOCS / "conf.py").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(site, "DOCS", docs)
+    monkeypatch.setattr(site, "GENERATED", ())
+    with pytest.raises(DocumentationError, match=r"docs/index\.md:3: .*'gone\.md'"):
+        site.build(tmp_path / "state")
+
+
+def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(DocumentationError, match="holds other things than a site"):
+        site.build(tmp_path / "state", tmp_path)
+
+
+def test_links_of_the_front_page_lead_to_files() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (settings.ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(links) > 5
+    assert [link for link in links if not (settings.ROOT / link).exists()] == []
