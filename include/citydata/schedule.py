@@ -208,8 +208,9 @@ def retry_delay(attempt: int) -> timedelta:
 
 
 def runbook(name: str) -> str:
-    """Where the page that says what to do is read; CITYDATA_DOCS_URL is where `docs/` is published."""
-    return f"{(os.environ.get('CITYDATA_DOCS_URL') or 'docs').rstrip('/')}/runbooks/{name}.md"
+    """Where the page that says what to do is read: the site at CITYDATA_DOCS_URL, else the file of the repository."""
+    site = os.environ.get("CITYDATA_DOCS_URL", "").rstrip("/")
+    return f"{site}/runbooks/{name}.html" if site else f"docs/runbooks/{name}.md"
 
 
 def documentation(entry: Contract) -> str:
