@@ -107,7 +107,7 @@ def status(
         found = look(installation, batches=batches)
     if json_:
         invocation.print_json(found.as_json())
-    elif not installation.exists:
+    elif not (installation.exists or installation.served):
         typer.echo(f"There is no installation in {installation.home} yet: `./citydata up` makes it.")
     else:
         console().print(status_view(found))
@@ -171,9 +171,9 @@ def simulate(
     from citydata.service.up import step
 
     installation = invocation.installation()
-    if not installation.airflow.is_running():
-        invocation.fail("Airflow does not run: `./citydata up` starts it.")
     with invocation.explained(), Progress(console(to_stderr=json_)).shown() as progress, installation.locked():
+        if not installation.airflow.is_running():
+            invocation.fail("Airflow does not run: `./citydata up` starts it.")
         for _ in range(days):
             outcome = step(installation, report=progress.report, watch=progress.watch)
     _conclude(installation, outcome, summary, json_)

@@ -1,12 +1,15 @@
-"""Airflow on this machine: configured by the environment only, its four processes, and its REST API.
+"""Airflow: configured by the environment only, its processes on this machine, and its REST API.
 
 Nothing here imports Airflow: it runs as a command, and is asked over HTTP.
 """
 
 import hashlib
+import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -53,9 +56,15 @@ class Airflow:
         return int(os.environ.get("CITYDATA_AIRFLOW_PORT") or PREFERRED_PORT)
 
     @property
+    def address(self) -> str:
+        """Where the platform's own processes reach the API server."""
+        scheme = "https" if os.environ.get("CITYDATA_AIRFLOW_SSL_CERT") else "http"
+        return f"{scheme}://{os.environ.get('CITYDATA_AIRFLOW_NAME') or '127.0.0.1'}:{self.port}"
+
+    @property
     def url(self) -> str:
-        """Address of the UI and API."""
-        return f"http://127.0.0.1:{self.port}"
+        """Address of the UI and API for people."""
+        return os.environ.get("CITYDATA_AIRFLOW_URL", "").rstrip("/") or self.address
 
     def is_running(self) -> bool:
         """Whether all its processes run."""
@@ -64,6 +73,12 @@ class Airflow:
     def running(self) -> dict[str, bool]:
         """Each process and whether it runs."""
         return {daemon.name: daemon.is_running() for daemon in self._daemons.values()}
+
+    def answering(self) -> dict[str, bool]:
+        """Each process, wherever it runs, and whether the API says that it is well."""
+        health = self.api().health()
+        healthy = {name: health.get(name.replace("-", "_")) == "healthy" for name in _COMPONENTS}
+        return {f"airflow-{name}": well for name, well in {"api-server": bool(health), **healthy}.items()}
 
     def start(self, report: Callable[[str], None] = lambda _: None) -> "Api":
         """Migrate the metadata, make the administrator, start what does not run, wait until all of it is healthy.
@@ -76,10 +91,10 @@ class Airflow:
         (self.home / "airflow").mkdir(parents=True, exist_ok=True)
         self._choose_port()
         environment = self.environment()
-        commands = self._commands()
+        commands = {name: self.command(name) for name in self._daemons}
         stale = [name for name, daemon in self._daemons.items() if not daemon.is_running(commands[name], environment)]
         if stale:
-            self._prepare(environment, report)
+            self.prepare(environment, report)
         for name in stale:
             report(f"starting Airflow's {name}")
             self._daemons[name].stop()
@@ -91,7 +106,7 @@ class Airflow:
 
     def api(self) -> "Api":
         """Client of the running API."""
-        return Api(self.url, os.environ["CITYDATA_AIRFLOW_ADMIN_PASSWORD"])
+        return Api(self.address, os.environ.get("CITYDATA_AIRFLOW_ADMIN_PASSWORD", ""))
 
     def stop(self) -> list[str]:
         """End all its processes, the scheduler first so that nothing new begins. Return the names of those that ran.
@@ -119,13 +134,15 @@ class Airflow:
             "AIRFLOW__CORE__FERNET_KEY": os.environ["CITYDATA_AIRFLOW_FERNET_KEY"],
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.address}/execution/",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database_url(),
             # Airflow would take asyncpg, which nothing else here needs.
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": self._database_url("postgresql+psycopg"),
-            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__HOST": os.environ.get("CITYDATA_AIRFLOW_LISTEN") or "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__SSL_CERT": os.environ.get("CITYDATA_AIRFLOW_SSL_CERT", ""),
+            "AIRFLOW__API__SSL_KEY": os.environ.get("CITYDATA_AIRFLOW_SSL_KEY", ""),
             "AIRFLOW__API__SECRET_KEY": os.environ["CITYDATA_AIRFLOW_SECRET_KEY"],
             "AIRFLOW__API_AUTH__JWT_SECRET": os.environ["CITYDATA_AIRFLOW_JWT_SECRET"],
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs" / "airflow"),
@@ -167,15 +184,15 @@ class Airflow:
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit(parts._replace(scheme=driver, netloc=f"{DATABASE}:{password}@{host}", path=f"/{DATABASE}"))
 
-    def _commands(self) -> dict[str, list[str]]:
-        airflow = [sys.executable, "-m", "airflow"]
-        return {
-            "api-server": [*airflow, "api-server"],
-            # The API server reads the logs from disk; nothing else needs to serve them.
-            "scheduler": [*airflow, "scheduler", "--skip-serve-logs"],
-            "dag-processor": [*airflow, "dag-processor"],
-            "triggerer": [*airflow, "triggerer", "--skip-serve-logs"],
+    @staticmethod
+    def command(service: str) -> list[str]:
+        """What runs a service in the foreground. The API server reads the logs from disk; nothing else serves them."""
+        arguments = {
+            "scheduler": ["scheduler", "--skip-serve-logs"],
+            "triggerer": ["triggerer", "--skip-serve-logs"],
+            "worker": ["celery", "worker", "--skip-serve-logs", "--celery-hostname", worker_name()],
         }
+        return [sys.executable, "-m", "airflow", *arguments.get(service, [service])]
 
     def _choose_port(self) -> None:
         if self._daemons["api-server"].is_running():
@@ -186,7 +203,12 @@ class Airflow:
                 return
         raise AirflowError(f"No free port from {self.port} on 127.0.0.1 for Airflow; set CITYDATA_AIRFLOW_PORT.")
 
-    def _prepare(self, environment: Mapping[str, str], report: Callable[[str], None]) -> None:
+    def prepare(self, environment: Mapping[str, str], report: Callable[[str], None]) -> None:
+        """Make Airflow's database, bring it to this version, make the administrator; what is there stays as it is.
+
+        Raises:
+            AirflowError: with the end of what Airflow said.
+        """
         import psycopg  # noqa: PLC0415  # only a start needs it
         from psycopg import sql  # noqa: PLC0415
 
@@ -219,6 +241,21 @@ class Airflow:
             typed=f"{password}\n{password}\n",
         )
         write_private(self.home / "airflow" / "migrated", self._migration_stamp())
+
+    def make_pools(self, environment: Mapping[str, str]) -> None:
+        """What `Api.ensure_pools` does, before an API server runs."""
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / "pools.json"
+            self._run(environment, ["pools", "export", str(file)])
+            present = json.loads(file.read_text(encoding="utf-8"))
+            missing = {
+                pool.name: {"slots": pool.slots, "description": pool.description, "include_deferred": False}
+                for pool in schedule.pools()
+                if pool.name not in present
+            }
+            if missing:
+                file.write_text(json.dumps(missing), encoding="utf-8")
+                self._run(environment, ["pools", "import", str(file)])
 
     def _migration_stamp(self) -> str:
         return "\n".join([(ROOT / "requirements.txt").read_text(encoding="utf-8"), self._database_url()])
@@ -277,7 +314,8 @@ class Api:
         self.url = url
         self._password = password
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy has no business between us and the loopback
+        self._session.trust_env = False  # a proxy has no business between us and our own server
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
 
     def health(self) -> dict[str, str]:
         """Status of each component; empty when the API does not answer."""
@@ -364,6 +402,11 @@ class Api:
         if not answer.ok:
             raise AirflowError(f"Airflow does not accept the login {ADMIN} ({answer.status_code}) at {self.url}.")
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def worker_name() -> str:
+    """Name of a worker on this machine or in this container, by which it is asked whether it lives."""
+    return os.environ.get("HOSTNAME") or socket.gethostname()
 
 
 def _loaded() -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
@@ -39,8 +40,11 @@ def examine(installation: Installation) -> list[Check]:
     if not address:
         return [*checks, Check("database", "note", "not running, so not examined", "./citydata up")]
     try:
-        with psycopg.connect(address, autocommit=True, connect_timeout=5) as connection:
-            checks += _database(connection, address, installation.external)
+        # On a server only `./citydata server prepare` has the administrator's login.
+        administrator = bool(urlsplit(address).username)
+        login = address if administrator else database.url("engineer")
+        with psycopg.connect(login, autocommit=True, connect_timeout=5) as connection:
+            checks += _database(connection, address, installation.external and administrator)
     except psycopg.OperationalError as error:
         checks.append(
             Check("database", "problem", f"{port_of(address)}: {database.cleaned(error)}", "see CITYDATA_DATABASE_URL")
@@ -61,6 +65,8 @@ def _machine(installation: Installation) -> Iterator[Check]:
         yield Check("state", "ok", f"{installation.home}{'' if installation.exists else ' (not there yet)'}")
     else:
         yield Check("state", "problem", f"{existing} is not writable", "set CITYDATA_HOME to a directory of yours")
+    if installation.served:
+        return
     airflow, cluster = installation.airflow, installation.cluster
     for subject, port, runs in (
         ("postgresql", cluster.port, cluster.is_running()),

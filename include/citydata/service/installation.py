@@ -34,10 +34,14 @@ class Installation:
             )
         self.external = bool(os.environ.get("CITYDATA_DATABASE_URL"))
         """Whether the warehouse is on a server of somebody else's."""
-        self.simulates_hr = not os.environ.get("CITYDATA_SOURCE_HR")
+        self.served = bool(os.environ.get("CITYDATA_AIRFLOW_URL"))
+        """Whether this is a server, whose services somebody else starts (`./citydata server …`): nothing is synthetic there."""
+        self.simulates_hr = not self.served and not os.environ.get("CITYDATA_SOURCE_HR")
         """Whether the HR system is the synthetic one."""
         self.simulated_services = {
-            name: path for name, path in SERVICES.items() if not os.environ.get(f"CITYDATA_SOURCE_{name.upper()}")
+            name: path
+            for name, path in SERVICES.items()
+            if not self.served and not os.environ.get(f"CITYDATA_SOURCE_{name.upper()}")
         }
         """Connections of services that are the synthetic ones, and their paths."""
         self.sources = Sources(self.home)
@@ -128,8 +132,13 @@ class Installation:
         """Keep a second `up`, `down` or `reset` of this installation out.
 
         Raises:
-            InstallationError: one of them is at work.
+            InstallationError: one of them is at work, or this is a server.
         """
+        if self.served:
+            raise InstallationError(
+                "CITYDATA_AIRFLOW_URL says that this is a server: whoever started its services starts and stops them, "
+                "for instance `docker compose up` and `down`. See docs/how-to/install-on-a-server.md."
+            )
         path = self.home.with_name(self.home.name + ".lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as file:

@@ -57,7 +57,12 @@ def _password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def _generators() -> dict[str, Callable[[], str]]:
+SYNTHETIC = ("CITYDATA_SOURCE_HR_PASSWORD",)
+"""Secrets of the synthetic town only."""
+
+
+def generators() -> dict[str, Callable[[], str]]:
+    """Every secret that an installation generates, and how."""
     from citydata import town  # noqa: PLC0415  # reads a file
 
     reporting = [f"reporting_{sector.code}" for sector in town.load().sectors]
@@ -75,6 +80,12 @@ def _generators() -> dict[str, Callable[[], str]]:
     }
 
 
+def server_generators() -> dict[str, Callable[[], str]]:
+    """Every secret of a server, where PostgreSQL and Redis are services of its own and nothing is synthetic."""
+    own = {name: make for name, make in generators().items() if name not in SYNTHETIC}
+    return own | {"CITYDATA_POSTGRES_PASSWORD": _password, "CITYDATA_REDIS_PASSWORD": _password}
+
+
 def read_secrets(directory: Path) -> dict[str, str]:
     """Secrets of the installation in `directory`; empty before `up` made them."""
     path = directory / "secrets.env"
@@ -90,7 +101,7 @@ def make_secrets(directory: Path) -> dict[str, str]:
     A secret is never replaced: the pseudonym key and the archive key are the only way to data that is already there.
     """
     present = read_secrets(directory)
-    missing = {name: make() for name, make in _generators().items() if name not in present}
+    missing = {name: make() for name, make in generators().items() if name not in present}
     if missing:
         present |= missing
         text = "# Generated. Back this file up apart from the data: without it archives and pseudonyms are lost.\n"

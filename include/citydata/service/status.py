@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from citydata import contract, database, ops, schedule
+from citydata import backfill, contract, database, ops, schedule
 from citydata.service.installation import Installation
 
 
@@ -43,27 +43,32 @@ class Status:
 
 def status(installation: Installation, *, batches: int = 10) -> Status:
     """Look at the installation; `batches` is how many of the latest ones are listed."""
-    if not installation.exists:
+    if not (installation.exists or installation.served):
         return Status({"installation": False})
     services = {"postgresql": installation.cluster.is_running()} if installation.needs_cluster else {}
     if installation.simulated_services:
         services[installation.sources.name] = installation.sources.is_running()
-    services |= installation.airflow.running()
+    services |= installation.airflow.answering() if installation.served else installation.airflow.running()
     result = Status(services)
     if services.get("airflow-api-server"):
         result.addresses["airflow"] = installation.airflow.url
     try:
         with database.connect("engineer", autocommit=True, connect_timeout=5) as connection:
-            result.addresses["database"] = database.url("bi")
+            if not installation.served:  # among services it has another name than for people
+                result.addresses["database"] = database.url("bi")
             result.batches = _latest(connection, batches)
-            result.findings = [*_failed(connection), *_held(connection), *_late(connection), *_stale(connection)]
+            result.findings = [
+                *(*_failed(connection), *_held(connection), *_late(connection), *_stale(connection)),
+                *_held_back(connection),
+            ]
     except (psycopg.OperationalError, database.settings.SettingMissing) as error:
         result.services["database"] = False
         if services.get("postgresql", True):
             result.findings.append(Finding("failed", database.cleaned(error), ["database"], "./citydata doctor"))
     if not all(result.services.values()):
         down = [name for name, runs in result.services.items() if not runs]
-        result.findings.insert(0, Finding("failed", "not running", down, "./citydata up"))
+        start = "docker compose up --detach" if installation.served else "./citydata up"
+        result.findings.insert(0, Finding("failed", "not running", down, start))
     return result
 
 
@@ -208,3 +213,19 @@ def _stale(connection: psycopg.Connection[Any]) -> list[Finding]:
         " where release_id = (select max(release_id) from ops.release) and state = 'stale' order by group_name",
     )
     return [Finding("stale", row["reason"], [f"group {row['group_name']}"], "./citydata run warehouse") for row in rows]
+
+
+def _held_back(connection: psycopg.Connection[Any]) -> list[Finding]:
+    """Datasets that marts have as of the batch before an open backfill."""
+    rows = connection.execute("SELECT backfill_id FROM ops.open_backfill ORDER BY backfill_id").fetchall()
+    found = [backfill.get(connection, backfill_id) for (backfill_id,) in rows]
+    return [
+        Finding(
+            "held",
+            f"held back by backfill {one.backfill_id}, which is {one.state}"
+            + (f" at {one.stopped_by.title}: {one.stopped_by.failure}" if one.stopped_by else ""),
+            [one.dataset],
+            backfill.what_to_do(one)[0],
+        )
+        for one in found
+    ]
