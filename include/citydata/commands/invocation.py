@@ -18,21 +18,18 @@ def explained() -> Iterator[None]:
     """Say errors of the platform and of the database in a sentence, without values and without a traceback."""
     import psycopg
 
-    from citydata import audit, backfill, contract, database, deploy, extract, geopackage, ops, release, transform
-    from citydata.access import AccessError
+    from citydata import audit, contract, database, deploy, extract, geopackage, ops, release, transform
     from citydata.documentation import DocumentationError
     from citydata.governance import attestation, inventory, snapshot
     from citydata.service import airflow, inputs, installation, postgres, server
     from citydata.settings import SettingMissing
 
     foreseen = (
-        AccessError,
         DocumentationError,
         SettingMissing,
         airflow.AirflowError,
         attestation.AttestationError,
         audit.AuditError,
-        backfill.BackfillError,
         contract.ContractError,
         deploy.DeploymentError,
         extract.ContentError,

@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from citydata import backfill, contract, database, ops, schedule
+from citydata import contract, database, ops, schedule
 from citydata.service.installation import Installation
 
 
@@ -57,10 +57,7 @@ def status(installation: Installation, *, batches: int = 10) -> Status:
             if not installation.served:  # among services it has another name than for people
                 result.addresses["database"] = database.url("bi")
             result.batches = _latest(connection, batches)
-            result.findings = [
-                *(*_failed(connection), *_held(connection), *_late(connection), *_stale(connection)),
-                *_held_back(connection),
-            ]
+            result.findings = [*_failed(connection), *_held(connection), *_late(connection), *_stale(connection)]
     except (psycopg.OperationalError, database.settings.SettingMissing) as error:
         result.services["database"] = False
         if services.get("postgresql", True):
@@ -213,19 +210,3 @@ def _stale(connection: psycopg.Connection[Any]) -> list[Finding]:
         " where release_id = (select max(release_id) from ops.release) and state = 'stale' order by group_name",
     )
     return [Finding("stale", row["reason"], [f"group {row['group_name']}"], "./citydata run warehouse") for row in rows]
-
-
-def _held_back(connection: psycopg.Connection[Any]) -> list[Finding]:
-    """Datasets that marts have as of the batch before an open backfill."""
-    rows = connection.execute("SELECT backfill_id FROM ops.open_backfill ORDER BY backfill_id").fetchall()
-    found = [backfill.get(connection, backfill_id) for (backfill_id,) in rows]
-    return [
-        Finding(
-            "held",
-            f"held back by backfill {one.backfill_id}, which is {one.state}"
-            + (f" at {one.stopped_by.title}: {one.stopped_by.failure}" if one.stopped_by else ""),
-            [one.dataset],
-            backfill.what_to_do(one)[0],
-        )
-        for one in found
-    ]
