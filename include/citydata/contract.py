@@ -9,11 +9,11 @@ import functools
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from croniter import croniter  # type: ignore[import-untyped]
@@ -128,11 +128,23 @@ class Geometry(Strict):
     within: Literal["town", "country"]
 
 
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+
+
+def version_parts(version: str) -> tuple[int, ...]:
+    """Major, minor and patch as numbers, to compare versions. Raises ValueError for what is none."""
+    major, minor, patch = version.split(".")
+    return int(major), int(minor), int(patch)
+
+
 class ColumnSettings(Strict):
     """`customProperties` of a column."""
 
     description_sv: str
     description_en: str
+    formerNames: list[str] = Field(default=[])  # titles that the source had for it before, as older archives still have
+    addedIn: Version | None = None  # archives made under an earlier version of the contract need not have it
+    removedIn: Version | None = None  # the source stopped sending it; its older rows stay
     number: NumberFormat = NumberFormat()
     precision: int = Field(default=14, gt=0, le=38)
     scale: int = Field(default=2, ge=0, le=18)
@@ -181,6 +193,8 @@ class Column:
     description_en: str
     options: dict[str, Any]
     settings: ColumnSettings
+    may_lack: bool = False
+    """Whether what is read may be without the column: it came later, or is sent no more."""
 
     @property
     def description(self) -> str:
@@ -191,6 +205,11 @@ class Column:
     def identity_code(self) -> bool:
         """Whether the column holds a personal identity code, of which only a pseudonym is kept."""
         return self.personal_data == "identity_code"
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What the source calls it, and then what it called it before."""
+        return (self.source_name, *self.settings.formerNames)
 
     @property
     def pseudonymous(self) -> bool:
@@ -238,6 +257,16 @@ class Contract:
     def raw_name(self) -> str:
         """Name of the versioned table in schema raw."""
         return f"{self.system}__{self.name}"
+
+    def of_archive(self, version: str) -> "Contract":
+        """The contract to read an archive by that was made under `version`: columns that are newer may be missing there."""
+
+        def newer(column: Column) -> bool:
+            added = column.settings.addedIn
+            return added is not None and version_parts(added) > version_parts(version)
+
+        columns = (replace(column, may_lack=column.may_lack or newer(column)) for column in self.columns)
+        return replace(self, columns=tuple(columns))
 
     @property
     def raw_table(self) -> str:
@@ -488,6 +517,7 @@ class _Reader:
             description_en=own.description_en,
             options=options,
             settings=own,
+            may_lack=own.removedIn is not None,
         )
 
     def check_references(self, contract: Contract) -> None:
@@ -530,6 +560,28 @@ class _Reader:
             raise self.error(("schema", 0), "a keyless dataset is compared by content and cannot have volatile columns")
         if len(names) != len(contract.columns):
             raise self.error(("schema", 0, "properties"), "a column name occurs twice")
+        self.check_history(contract)
+
+    def check_history(self, contract: Contract) -> None:
+        """A title has meant one column always, and what was added or removed on the way was never required."""
+        of: dict[str, str] = {column.source_name: column.name for column in contract.columns}
+        for index, column in enumerate(contract.columns):
+            at = ("schema", 0, "properties", index, "customProperties")
+            for title in column.settings.formerNames:
+                if title in of:
+                    raise self.error(
+                        at,
+                        f"column {column.name}: formerNames has “{title}”, which is a title of {of[title]}; in an archive it"
+                        " could not be told which is meant: that is a new major version of the contract beside the old one",
+                    )
+                of[title] = column.name
+            own = column.settings
+            if own.formerNames and isinstance(contract.platform.connector, FhirConnector):
+                raise self.error(at, f"column {column.name}: elements of FHIR have no former names")
+            if (own.addedIn or own.removedIn) and column.required:
+                raise self.error(
+                    at, f"column {column.name}: what was not always there (addedIn, removedIn) is not required"
+                )
 
     def check_paths(self, contract: Contract) -> None:
         """Columns of a FHIR dataset lead into the resource, and deletions, which tell ids only, can find its rows."""

@@ -364,7 +364,7 @@ def ensure(connection: Connection, batch: Batch) -> bool:
 
 def reland(connection: Connection, batch: Batch) -> None:
     """Land a batch from its archive, as if for the first time. A content that cannot be read holds it."""
-    contract = contracts.load(batch.dataset)
+    contract = contracts.load(batch.dataset).of_archive(ops.archived_under(connection, batch))
     if not batch.archive_path or not batch.archive_sha256:
         raise ops.BatchError(f"{batch.title} has no archive; it was never complete")
     columns = columns_of(contract, batch.kind)

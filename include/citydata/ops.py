@@ -96,6 +96,16 @@ def get(connection: Connection, batch_id: int) -> Batch:
     return batch
 
 
+def archived_under(connection: Connection, batch: Batch) -> str:
+    """The version of the contract under which a batch's archive was made: of a replay, that of the first batch with it."""
+    row = connection.execute(
+        "SELECT contract_version FROM ops.batch WHERE archive_path = %s OR batch_id = %s ORDER BY batch_id LIMIT 1",
+        (batch.archive_path, batch.batch_id),
+    ).fetchone()
+    assert row  # the batch itself has it
+    return str(row[0])
+
+
 def in_states(connection: Connection, dataset: str, *states: str) -> list[Batch]:
     """Batches of a dataset in any of the states, oldest first."""
     with connection.cursor(row_factory=class_row(Batch)) as cursor:

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from citydata.connector_options import TextFormat, Unpivot
-from citydata.contract import Contract
-from citydata.extract import Block, ColumnsDiffer, ContentError, Refused, document_kind
+from citydata.contract import Column, Contract
+from citydata.extract import Block, ColumnsDiffer, ContentError, Refused, document_kind, titles
 from citydata.privacy import identity_code
 
 BLOCK = 4 << 20
@@ -39,10 +39,10 @@ def parse(
         raise ContentError("the file is empty: not even a header")
     head, _, rest = first.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
     try:
-        header = _header(options, head, columns)
-        titles = _titles(options.unpivot, header) if options.unpivot else {}
-        spread = [c.source_name for c in contract.columns if options.unpivot and c.name in options.unpivot.columns]
-        check_header([name for name in header if name not in titles] + spread, columns)
+        header = titles.today(contract, _header(options, head, _known(contract, columns)))
+        values = _values(options.unpivot, header) if options.unpivot else {}
+        found = [name for name in header if name not in values] + _spread(contract, options)
+        check_header(found, titles.expected(contract, columns, found))
     except ContentError as error:
         kind = document_kind.of_text(first)
         raise (ContentError(f"{error}; the file is {kind}") if kind else error) from None
@@ -52,7 +52,7 @@ def parse(
         if text:
             parsed, count = parser.block(text, start)
             start += count
-            yield from parser.unpivoted(parsed, titles, options.unpivot) if options.unpivot else (parsed,)
+            yield from parser.unpivoted(parsed, values, options.unpivot) if options.unpivot else (parsed,)
 
 
 def check_header(found: list[str], expected: list[str]) -> None:
@@ -108,7 +108,25 @@ def _end_of_record(text: bytearray, quote: bytes) -> int:
     return int(ends[-1]) + 1 if len(ends) else 0
 
 
-def _titles(unpivot: Unpivot, header: list[str]) -> dict[str, str]:
+def titles_of(contract: Contract, options: TextFormat, chunks: Iterator[bytes]) -> list[str]:
+    """The titles of a text as they stand in it, without those that are values. Raises ContentError when they cannot be told."""
+    first = next(_lines(options, chunks), b"")
+    head, _, _ = first.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
+    header = _header(options, head, list(contract.columns))
+    values = _values(options.unpivot, header) if options.unpivot else {}
+    return [name for name in header if name not in values] + _spread(contract, options)
+
+
+def _known(contract: Contract, columns: list[str]) -> list[Column]:
+    return [column for column in contract.columns if column.source_name in columns]
+
+
+def _spread(contract: Contract, options: TextFormat) -> list[str]:
+    """Source names of the columns that stand in no title, because titles are their values."""
+    return [c.source_name for c in contract.columns if options.unpivot and c.name in options.unpivot.columns]
+
+
+def _values(unpivot: Unpivot, header: list[str]) -> dict[str, str]:
     """The header's titles that are values, and which. Raises ContentError for none, and for one that occurs twice."""
     found = [(title, match[1]) for title in header if (match := re.fullmatch(unpivot.titles, title))]
     if not found:
@@ -118,7 +136,7 @@ def _titles(unpivot: Unpivot, header: list[str]) -> dict[str, str]:
     return dict(found)
 
 
-def _header(options: TextFormat, line: bytes, columns: list[str]) -> list[str]:
+def _header(options: TextFormat, line: bytes, columns: list[Column]) -> list[str]:
     try:
         text = line.rstrip(b"\r").decode(options.encoding)
     except UnicodeDecodeError as error:
@@ -126,13 +144,13 @@ def _header(options: TextFormat, line: bytes, columns: list[str]) -> list[str]:
     if "\0" in text:
         raise ContentError("the header holds a NUL byte")
     if options.header == "unquoted":
-        if text != options.delimiter.join(columns):
+        if not (found := _to_the_letter(options, columns).fullmatch(text + options.delimiter)):
             raise ColumnsDiffer(
                 "the header is not the contract's source names in their order, to the letter; when the source has"
                 " mended it, remove `header: unquoted` from the contract",
                 added=["?"],  # it cannot be told where a title ends
             )
-        return columns
+        return [title for title in found.groups() if title is not None]
     reader = csv.reader(
         io.StringIO(text),
         delimiter=options.delimiter,
@@ -144,6 +162,13 @@ def _header(options: TextFormat, line: bytes, columns: list[str]) -> list[str]:
     except csv.Error:
         raise ContentError("the header is not one line of delimited text") from None
     return [field.strip() for field in fields]
+
+
+def _to_the_letter(options: TextFormat, columns: list[Column]) -> re.Pattern[str]:
+    """A header, closed by one more delimiter, whose titles may hold delimiters: each column's title or a former one, in order."""
+    delimiter = re.escape(options.delimiter)
+    parts = (f"(?:({'|'.join(map(re.escape, one.titles))}){delimiter}){'?' * one.may_lack}" for one in columns)
+    return re.compile("".join(parts))
 
 
 class _Parser:
@@ -188,11 +213,11 @@ class _Parser:
             table, pa.array(numbers), sorted(refused, key=lambda row: row.row_number), not alike[0].as_py()
         ), count
 
-    def unpivoted(self, block: Block, titles: dict[str, str], unpivot: Unpivot) -> Iterator[Block]:
-        """A block for each of `titles`, in the header's order."""
+    def unpivoted(self, block: Block, values: dict[str, str], unpivot: Unpivot) -> Iterator[Block]:
+        """A block for each title of `values`, in the header's order."""
         fixed = {name: block.rows.column(name) for name in self.names if not name.startswith(" ")}
         refused = block.refused
-        for title, value in titles.items():
+        for title, value in values.items():
             column = {
                 unpivot.name: pa.array([value] * len(block.rows), pa.string()),
                 unpivot.value: block.rows.column(f" {title}"),

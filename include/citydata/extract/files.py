@@ -115,8 +115,18 @@ def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> It
     """Decompress and parse by the contract's format."""
     options = contract.platform.connector
     assert isinstance(options, FilesConnector)
-    plain = _gunzipped(chunks) if options.compression == "gzip" else chunks
-    return text_format.parse(contract, options, plain, columns)
+    return text_format.parse(contract, options, _plain(options, chunks), columns)
+
+
+def titles_of(contract: Contract, chunks: Iterator[bytes]) -> list[str]:
+    """The titles of an archived file as its source has them."""
+    options = contract.platform.connector
+    assert isinstance(options, FilesConnector)
+    return text_format.titles_of(contract, options, _plain(options, chunks))
+
+
+def _plain(options: FilesConnector, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    return _gunzipped(chunks) if options.compression == "gzip" else chunks
 
 
 def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from citydata.connector_options import TextFormat
 from citydata.contract import Contract
-from citydata.extract import Block, ColumnsDiffer, ContentError, Refused, gml_geometry, json_text
+from citydata.extract import Block, ColumnsDiffer, ContentError, Refused, gml_geometry, json_text, titles
 from citydata.extract.json_text import Number
 
 # How deep positions lie in the coordinates of a type.
@@ -29,9 +29,7 @@ def parse(
     know, and geometries that it has no column for.
     """
     whole = json_text.document(chunks)
-    features = whole.get("features") if isinstance(whole, dict) and whole.get("type") == "FeatureCollection" else None
-    if not isinstance(features, list):
-        raise json_text.otherwise("the document is no GeoJSON FeatureCollection with a list of features", whole)
+    features = _features(whole)
     srid = _srid(options, whole)
     column = next((one for one in contract.columns if one.settings.geometry), None)
     rows: list[dict[str, str | None]] = []
@@ -41,19 +39,34 @@ def parse(
             refused.append(Refused(number, "feature", json_text.as_text(feature) or "null"))
             continue
         numbers.append(number)
-        rows.append({name: json_text.as_text(value) for name, value in feature["properties"].items()})
+        names = titles.today(contract, feature["properties"])
+        rows.append(dict(zip(names, map(json_text.as_text, feature["properties"].values()), strict=True)))
         geometries.append(_ewkt(feature.get("geometry"), srid))
     if column is None and any(geometries):
         raise ColumnsDiffer("the features have geometries, and the contract has no column for them", added=["geometry"])
     properties = [name for name in columns if column is None or name != column.source_name]
     fields = {name for row in rows for name in row}
-    json_text.check_fields(contract, whole, fields, properties, any_rows=bool(rows))
+    json_text.check_fields(contract, None, fields, properties, any_rows=bool(rows))
     arrays = {
         one.name: pa.array(geometries if one is column else [row.get(one.source_name) for row in rows], pa.string())
         for one in contract.columns
         if one.source_name in columns
     }
     yield Block(pa.RecordBatch.from_pydict(arrays), pa.array(numbers, pa.int64()), refused)
+
+
+def titles_of(contract: Contract, options: TextFormat, chunks: Iterator[bytes]) -> list[str]:
+    """The properties of a document's features as they stand in it, and the geometry by its column's name."""
+    features = _features(json_text.document(chunks))
+    properties = dict.fromkeys(name for one in features if _is_feature(one) for name in one["properties"])
+    return [*properties, *(column.source_name for column in contract.columns if column.settings.geometry)]
+
+
+def _features(whole: Any) -> list[Any]:
+    features = whole.get("features") if isinstance(whole, dict) and whole.get("type") == "FeatureCollection" else None
+    if not isinstance(features, list):
+        raise json_text.otherwise("the document is no GeoJSON FeatureCollection with a list of features", whole)
+    return features
 
 
 def _is_feature(feature: Any) -> bool:

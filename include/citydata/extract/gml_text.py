@@ -7,16 +7,17 @@ contract does not name is not read: a source's features may name people who are 
 A path stands for one value. A row in which it occurs more than once, or holds elements instead of a text, is refused.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from lxml import etree
 
 from citydata.connector_options import TextFormat
 from citydata.contract import Column, Contract
-from citydata.extract import Block, ContentError
+from citydata.extract import Block, ContentError, streams
 from citydata.extract.gml_geometry import GeometryError, ewkt, local_name
 from citydata.privacy import identity_code
 
@@ -27,6 +28,8 @@ MEMBERS = {"featureMember", "featureMembers", "member"}
 REPORTS = {"ExceptionReport", "ServiceExceptionReport"}
 NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 LONGEST_REPORT = 300
+GML = ("http://www.opengis.net/gml", "http://www.opengis.net/gml/3.2")
+FEATURES_FOR_TITLES = 1_000
 
 
 class NotWhole(ContentError):
@@ -107,7 +110,7 @@ class _Reading:
         assert options.feature
         self.feature, self.axes, self.srs = options.feature, options.axes, options.srs
         self.columns = [column for column in contract.columns if column.source_name in columns]
-        self.paths = {column.source_name: column.source_name.split("/") for column in self.columns}
+        self.paths = {column.name: [title.split("/") for title in column.titles] for column in self.columns}
         self.reported = False
         self._next_row = self._first = first_row
         self._count = 0
@@ -162,7 +165,7 @@ class _Reading:
         at = len(self._rows)
         row: list[str | None] = []
         for column in self.columns:
-            found = _at(element, self.paths[column.source_name])
+            found = next(filter(None, (_at(element, path) for path in self.paths[column.name])), [])
             rule = None
             if len(found) > 1:
                 rule = "several_values"
@@ -223,6 +226,31 @@ def _at(element: etree._Element, path: list[str]) -> list[etree._Element]:
     for step in path:
         found = [child for one in found for child in one if local_name(child) == step]
     return found
+
+
+def titles_of(contract: Contract, options: TextFormat, chunks: Iterator[bytes]) -> list[str]:
+    """Paths below the features' elements that hold a text or a geometry, in the order in which they are met first."""
+    found: dict[str, None] = {}
+    events = etree.iterparse(
+        cast(Any, streams.reader(chunks)), tag=f"{{*}}{options.feature}",
+        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True,
+    )  # fmt: skip
+    try:
+        for _, feature in itertools.islice(events, FEATURES_FOR_TITLES):
+            found |= dict.fromkeys(_leaves(feature, ""))
+            _clear(feature)
+    except etree.XMLSyntaxError:
+        raise NotWhole("the document is not well-formed XML") from None
+    return list(found)
+
+
+def _leaves(element: etree._Element, above: str) -> Iterator[str]:
+    for child in element:
+        path = above + local_name(child)
+        if not len(child) or etree.QName(child[0]).namespace in GML:
+            yield path
+        else:
+            yield from _leaves(child, f"{path}/")
 
 
 def _srs_of(bounds: etree._Element) -> str | None:

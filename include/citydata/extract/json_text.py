@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from citydata.connector_options import TextFormat
 from citydata.contract import Contract
-from citydata.extract import Block, ContentError, document_kind
+from citydata.extract import Block, ContentError, document_kind, titles
 from citydata.extract.csv_text import check_header
 
 MAX_BYTES = 64 << 20  # a document is in memory whole
@@ -25,7 +25,7 @@ def parse(
 ) -> Iterator[Block]:
     """Yield one block with the records of the document. Raises ContentError when it is not the contract's JSON."""
     whole = document(chunks)
-    rows = list(_records(options, whole, set(columns)))
+    rows = list(_records(contract, options, whole, set(columns)))
     fields = {name for row in rows for name in row}
     check_fields(contract, whole, fields, columns, any_rows=bool(rows))
     arrays = {
@@ -87,7 +87,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def check_fields(contract: Contract, whole: Any, fields: set[str], columns: list[str], *, any_rows: bool) -> None:
-    """Raise ContentError when the records of the document `whole` have not the contract's fields."""
+    """Raise ContentError when records have not the contract's fields; `whole` is their document, if it may be another."""
     # A field that no record has may be optional; one that the contract does not know is a change of the source.
     required = {column.source_name for column in contract.columns if column.required}
     try:
@@ -102,7 +102,20 @@ def otherwise(complaint: str, whole: Any) -> ContentError:
     return ContentError(f"{complaint}; the document is {kind}" if kind else complaint)
 
 
-def _records(options: TextFormat, whole: Any, columns: set[str]) -> Iterator[dict[str, str | None]]:
+def titles_of(contract: Contract, options: TextFormat, chunks: Iterator[bytes]) -> list[str]:
+    """The fields of a document's records as they stand in it, in the order in which they are met first."""
+    whole = document(chunks)
+    own = {title for column in contract.columns for title in column.titles}
+    return list(dict.fromkeys(name for row in _as_sent(options, whole, own) for name in row))
+
+
+def _records(contract: Contract, options: TextFormat, whole: Any, columns: set[str]) -> Iterator[dict[str, str | None]]:
+    former = {title for one in contract.columns if one.source_name in columns for title in one.settings.formerNames}
+    for row in _as_sent(options, whole, columns | former):
+        yield dict(zip(titles.today(contract, row), row.values(), strict=True)) if former & row.keys() else row
+
+
+def _as_sent(options: TextFormat, whole: Any, columns: set[str]) -> Iterator[dict[str, str | None]]:
     for records in options.records:
         found = whole
         for step in records.path:
@@ -116,13 +129,13 @@ def _records(options: TextFormat, whole: Any, columns: set[str]) -> Iterator[dic
             if records.value:
                 yield {records.value: as_text(item), **records.constants}
             elif isinstance(item, dict):
-                fields = _fields(item, columns, set(records.left_out))
+                fields = record_fields(item, columns, set(records.left_out))
                 yield {**{name: as_text(value) for name, value in fields}, **records.constants}
             else:
                 raise ContentError(f"“{'.'.join(records.path)}” holds something that is not a record")
 
 
-def _fields(
+def record_fields(
     item: dict[str, Any], columns: set[str], left_out: set[str], above: str = "", known: bool = False
 ) -> Iterator[tuple[str, Any]]:
     """Fields of a record by the dotted names that the contract has for them; those that are `left_out` do not come."""
@@ -130,7 +143,7 @@ def _fields(
         path = f"{above}{name}"
         not_taken = known or path in left_out
         if path not in columns and isinstance(value, dict) and _named_below(path, columns | left_out):
-            yield from _fields(value, columns, left_out, f"{path}.", not_taken)
+            yield from record_fields(value, columns, left_out, f"{path}.", not_taken)
         elif path in columns or not not_taken:
             yield path, value
 

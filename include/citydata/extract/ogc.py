@@ -57,9 +57,16 @@ def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> It
     """Rows of all answers of an archived reading, numbered through."""
     row = 1
     for answer in answers.read(chunks):
-        for block in text_format.parse(contract, _format(_options(contract)), answer.chunks, columns, row):
+        for block in text_format.parse(contract, format_of(_options(contract)), answer.chunks, columns, row):
             row += len(block.rows) + len(block.refused)
             yield block
+
+
+def titles_of(contract: Contract, chunks: Iterator[bytes]) -> list[str]:
+    """The titles of all answers of an archived reading as their source has them."""
+    options = format_of(_options(contract))
+    each = (text_format.titles_of(contract, options, answer.chunks) for answer in answers.read(chunks))
+    return list(dict.fromkeys(title for titles in each for title in titles))
 
 
 def _options(contract: Contract) -> OgcConnector:
@@ -68,7 +75,8 @@ def _options(contract: Contract) -> OgcConnector:
     return options
 
 
-def _format(options: OgcConnector) -> TextFormat:
+def format_of(options: OgcConnector) -> TextFormat:
+    """How the answers are read."""
     if options.protocol == "features":
         return TextFormat(format="geojson", srs=options.srs)
     feature = options.feature or options.type_name.rpartition(":")[2]
@@ -151,7 +159,7 @@ class _Server:
     def __init__(self, contract: Contract, options: OgcConnector) -> None:
         self.contract, self.options = contract, options
         self.session = Session(contract.dataset, options)
-        self.format = _format(options)
+        self.format = format_of(options)
         self.columns = [column.source_name for column in contract.columns]
         self.identity = contract.key or [column.name for column in contract.columns]
 

@@ -36,6 +36,7 @@ from citydata.extract.web import Answer, Session, Unfit
 ACCEPT = {
     "csv": "text/csv, */*;q=0.1",
     "json": "application/json",
+    "ndjson": "application/x-ndjson, application/json;q=0.5",
     "geojson": "application/geo+json, application/json",
     "gml": "application/gml+xml, text/xml, application/xml",
 }
@@ -298,3 +299,10 @@ def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> It
                 numbers.append(pc.max(block.numbers).as_py())
             following = max([following, *(number + 1 for number in numbers)])
             yield block
+
+
+def titles_of(contract: Contract, chunks: Iterator[bytes]) -> list[str]:
+    """The titles of all answers of an archived reading as their source has them."""
+    options = _options(contract)
+    each = (text_format.titles_of(contract, options, answer.chunks) for answer in answers.read(chunks))
+    return list(dict.fromkeys(title for titles in each for title in titles))

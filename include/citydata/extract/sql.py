@@ -16,7 +16,19 @@ import sqlalchemy as sa
 from citydata import settings
 from citydata.connector_options import SqlConnector
 from citydata.contract import Contract
-from citydata.extract import Block, Candidate, Columns, ContentError, Fetch, Position, SourceError, differing, streams
+from citydata.extract import (
+    Block,
+    Candidate,
+    Columns,
+    ColumnsDiffer,
+    ContentError,
+    Fetch,
+    Position,
+    SourceError,
+    differing,
+    streams,
+    titles,
+)
 
 # What each database calls a transaction in which a count and the rows that it counts agree.
 ISOLATION = {"postgresql": "REPEATABLE READ", "mssql": "SNAPSHOT", "oracle": "SERIALIZABLE"}
@@ -82,6 +94,21 @@ def fetch(contract: Contract, candidate: Candidate) -> Fetch:
     return result
 
 
+def count(contract: Contract, windows: Sequence[tuple[datetime, datetime]]) -> list[int]:
+    """How many rows the source has in each window. Raises SourceError when it does not answer."""
+    options = contract.platform.connector
+    assert isinstance(options, SqlConnector)
+    engine = _engine(options.connection)
+    try:
+        with engine.connect() as opened:
+            return [opened.execute(statements(contract, Reading(*window))[1]).scalar_one() for window in windows]
+    except sa.exc.SQLAlchemyError as error:
+        cause = type(getattr(error, "orig", None) or error).__name__
+        raise SourceError(f"the source “{options.connection}” could not be read ({cause})") from None
+    finally:
+        engine.dispose()
+
+
 def schemas(connection: str) -> list[str]:
     """Schemas of a source's database that hold tables its login may see, without the database's own.
 
@@ -96,6 +123,51 @@ def schemas(connection: str) -> list[str]:
         raise SourceError(f"the catalogue of {connection} could not be read: {type(error).__name__}") from None
     own = ("information_schema", "sys")  # whole names: a system of the town may have a schema that begins with them
     return sorted(name for name in names if name.lower() not in own and not name.lower().startswith("pg_"))
+
+
+def titles_now(contract: Contract) -> list[str]:
+    """The columns that the table has now, in the contract's case where databases do not tell cases apart.
+
+    Raises SourceError when the source does not answer or does not show its catalogue.
+    """
+    options = contract.platform.connector
+    assert isinstance(options, SqlConnector)
+    engine = _engine(options.connection)
+    own = {title.casefold(): title for column in contract.columns for title in column.titles}
+    try:
+        with engine.connect() as opened:
+            present = _present(opened, options.table)
+    except sa.exc.SQLAlchemyError as error:
+        raise SourceError(f"the catalogue of {options.connection} could not be read: {type(error).__name__}") from None
+    finally:
+        engine.dispose()
+    if present is None:
+        raise SourceError(f"the catalogue of {options.connection} does not have {options.table}")
+    return [own.get(name.casefold(), name) for name in present]
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column as the source's catalogue has it: its name, SQLAlchemy's type, whether it may be empty, whether it is of the key."""
+
+    name: str
+    type: sa.types.TypeEngine[Any]
+    nullable: bool
+    key: bool
+
+
+def described(connection: str, table: str) -> list[SourceColumn]:
+    """Columns of a table or view of a source. Raises SourceError when the source does not answer or does not have it."""
+    schema, _, name = table.rpartition(".")
+    try:
+        inspector = sa.inspect(_engine(connection))
+        columns = inspector.get_columns(name, schema=schema or None)
+        key = inspector.get_pk_constraint(name, schema=schema or None)["constrained_columns"]
+    except sa.exc.NoSuchTableError:
+        raise SourceError(f"“{connection}” has no table {table} that its login may see") from None
+    except sa.exc.SQLAlchemyError as error:
+        raise SourceError(f"the catalogue of {connection} could not be read: {type(error).__name__}") from None
+    return [SourceColumn(one["name"], one["type"], bool(one["nullable"]), one["name"] in key) for one in columns]
 
 
 def _engine(connection: str) -> sa.Engine:
@@ -159,15 +231,21 @@ def _differing(connection: sa.Connection, contract: Contract, table: str) -> dic
 
     Nothing for what can be read and is not in the catalogue, such as a synonym.
     """
-    schema, _, name = table.rpartition(".")
-    try:
-        present = {str(column["name"]) for column in sa.inspect(connection).get_columns(name, schema=schema or None)}
-    except sa.exc.NoSuchTableError:
+    present = _present(connection, table)
+    if present is None:
         return {}
     wanted = columns(contract, keys_only=False)
     known, there = ({one.casefold() for one in names} for names in (wanted, present))
     added = sorted(one for one in present if one.casefold() not in known)
     return {"columns": differing(added, [one for one in wanted if one.casefold() not in there])}
+
+
+def _present(connection: sa.Connection, table: str) -> list[str] | None:
+    schema, _, name = table.rpartition(".")
+    try:
+        return [str(column["name"]) for column in sa.inspect(connection).get_columns(name, schema=schema or None)]
+    except sa.exc.NoSuchTableError:
+        return None
 
 
 class _Sink:
@@ -221,7 +299,13 @@ def parse(contract: Contract, chunks: Iterator[bytes], columns: list[str]) -> It
     try:
         with pa.ipc.open_stream(pa.PythonFile(stream, mode="r")) as reader:
             for batch in reader:
-                named = batch.rename_columns([by_source[name] for name in batch.schema.names])
+                names = titles.today(contract, batch.schema.names)
+                if unknown := [name for name in names if name not in by_source]:
+                    raise ColumnsDiffer(
+                        f"the archive holds columns that the contract does not know: {', '.join(unknown)}",
+                        added=unknown,
+                    )
+                named = batch.rename_columns([by_source[name] for name in names])
                 yield Block(named, pa.array(range(start, start + len(batch)), pa.int64()))
                 start += len(batch)
     except pa.ArrowInvalid as error:

@@ -203,12 +203,16 @@ class Layout:
     def of(cls, *paths: str, place: str | None = "geometry") -> "Layout":
         """Text columns at these paths, the first one the key, and a geometry."""
         columns = [
-            SimpleNamespace(name=p, source_name=p, key=p == paths[0], settings=SimpleNamespace(geometry=None))
+            SimpleNamespace(
+                name=p, source_name=p, titles=(p,), key=p == paths[0], settings=SimpleNamespace(geometry=None)
+            )
             for p in paths
         ]
         if place:
             geometric = SimpleNamespace(geometry=True)
-            columns.append(SimpleNamespace(name=place, source_name=place, key=False, settings=geometric))
+            columns.append(
+                SimpleNamespace(name=place, source_name=place, titles=(place,), key=False, settings=geometric)
+            )
         return cls(columns)
 
 
