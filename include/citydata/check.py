@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from citydata import contract as contracts
-from citydata import formats, settings
+from citydata import formats, lineage, settings
 
 MODELS = settings.ROOT / "dbt_project" / "models"
 
@@ -13,6 +13,16 @@ MODELS = settings.ROOT / "dbt_project" / "models"
 def problems() -> list[str]:
     """Everything that is wrong, each with file and what to do; empty when all is well."""
     return [*_contracts(), *_inventory(), *_suites(), *_lineage(), *_drift(), *_town()]
+
+
+def left_out() -> list[str]:
+    """What the checkout has and this town does not use, with what it has not for it: no mistake, but it should be known."""
+    named, _ = contracts.load_each()
+    suites = (f"{path.parent.name}.{path.stem}" for path in sorted(settings.EXPECTATIONS.glob("*/*.json")))
+    return [
+        *(f"models: {reason}" for reason in lineage.reasons()),
+        *(f"suites: no dataset {dataset}" for dataset in suites if dataset not in named),
+    ]
 
 
 def _contracts() -> Iterator[str]:
@@ -53,24 +63,20 @@ def _suites() -> Iterator[str]:
             suite.load(dataset)
         except suite.SuiteError as error:
             yield str(error)
-    for path in settings.EXPECTATIONS.glob("*/*.json"):
-        if f"{path.parent.name}.{path.stem}" not in loaded:
-            yield f"{path}: a suite for a dataset that has no contract; remove it or write the contract"
 
 
 def _lineage() -> Iterator[str]:
-    """Every dataset has its staging model, every staging model its dataset, every `ref` its model."""
+    """Every dataset has its staging model, every `ref` its model or a seed that a town may have."""
     loaded, _ = contracts.load_each()
     models = {path.stem: path for path in (settings.ROOT / "dbt_project").rglob("*.sql") if "target" not in path.parts}
-    seeds = {path.stem for path in (settings.ROOT / "dbt_project").glob("seeds/**/*.csv")}
+    here = lineage.read(settings.ROOT / "dbt_project", settings.SEEDS)
+    seeds = here.nodes.keys() | here.declared_seeds
     for dataset in loaded:
         if f"stg_{dataset.replace('.', '__')}" not in models:
             yield f"{dataset}: no staging model dbt_project/models/staging/…/stg_{dataset.replace('.', '__')}.sql"
-    for name, path in models.items():
+    for path in models.values():
         if not path.is_relative_to(MODELS):
             continue
-        if name.startswith("stg_") and name.removeprefix("stg_").replace("__", ".") not in loaded:
-            yield f"{path}: a staging model for a dataset that has no contract"
         for reference in re.findall(r"""\bref\(\s*['"](\w+)['"]""", path.read_text(encoding="utf-8")):
             if reference not in models and reference not in seeds:
                 yield f"{path}: ref('{reference}') names no model or seed"

@@ -8,6 +8,8 @@ CONTRACTS = Path(os.environ.get("CITYDATA_CONTRACTS", ROOT / "include" / "contra
 EXPECTATIONS = Path(os.environ.get("CITYDATA_EXPECTATIONS", ROOT / "expectations"))
 INVENTORY = Path(os.environ.get("CITYDATA_INVENTORY", ROOT / "include" / "inventory"))
 TOWN = Path(os.environ.get("CITYDATA_TOWN", ROOT / "include" / "town.yaml"))
+# Lists of the town that the warehouse reads: names, definitions. They stand beside town.yaml.
+SEEDS = TOWN.parent / "seeds"
 
 
 class SettingMissing(RuntimeError):

@@ -26,11 +26,9 @@ import yaml
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from citydata import contract, database, master, quality, settings, town
+from citydata import contract, database, lineage, master, quality, settings, town
 from citydata.contract import Contract
-
-PROJECT = settings.ROOT / "dbt_project"
-GENERATED = PROJECT / "models" / "staging" / "_sources.generated.yml"
+from citydata.lineage import PROJECT
 
 # One build or release at a time: both work on the same build_* schemas.
 WAREHOUSE_LOCK = 6380002
@@ -75,15 +73,33 @@ class Build:
 # -- what dbt is given -----------------------------------------------------------------------------------------------
 
 
-def render_sources(path: Path = GENERATED) -> Path:
-    """Write dbt's sources, and the properties of the staging models, from the contracts; returns the file's path.
+def project() -> Path:
+    """The town's dbt project: the platform's models and the town's seeds, with what the contracts and town.yaml say of them.
 
-    The file is replaced only when its content changes, so that dbt need not parse it again.
+    It stands in the installation's state, because two towns may be served from one checkout. A file is replaced only when its
+    content changes, so that dbt need not parse it again.
     """
+    folder = _directory() / "project"
+    folders = {name: PROJECT / name for name in ("models", "macros", "seeds", "tests")} | {"town_seeds": settings.SEEDS}
+    for name, target in folders.items():
+        _link(folder / name, target)
+    document = yaml.load((PROJECT / "dbt_project.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    document["model-paths"].append("contracts")
+    if settings.SEEDS.is_dir():
+        document["seed-paths"].append("town_seeds")
+    for kind, switches in lineage.switches().items():
+        _merge(document.setdefault(kind, {}).setdefault(document["name"], {}), switches)
+    _write_yaml(folder / "dbt_project.yml", document, "dbt_project.yml of the checkout and from what the town has")
+    _write_yaml(folder / "contracts" / "sources.yml", _sources(), "the contracts")
+    return folder
+
+
+def _sources() -> dict[str, Any]:
+    """dbt's sources, and the properties of the staging models, from the contracts."""
     systems: dict[str, list[Contract]] = defaultdict(list)
     for entry in contract.load_all().values():
         systems[entry.system].append(entry)
-    document = {
+    return {
         "version": 2,
         "sources": [
             {"name": system, "schema": "raw", "tables": [_source_table(entry) for entry in entries]}
@@ -93,15 +109,33 @@ def render_sources(path: Path = GENERATED) -> Path:
             _staging_model(entry)
             for entries in systems.values()
             for entry in entries
-            if (PROJECT / "models" / "staging" / entry.system / f"stg_{entry.raw_name}.sql").exists()
+            if lineage.has(f"stg_{entry.raw_name}")
         ],
     }
-    text = "# Written by citydata.transform from the contracts.\n" + yaml.dump(
+
+
+def _merge(into: dict[str, Any], entries: Mapping[str, Any]) -> None:
+    for key, value in entries.items():
+        if isinstance(value, dict):
+            _merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
+
+
+def _link(path: Path, target: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_symlink() or path.readlink() != target:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.symlink_to(target)
+        temporary.replace(path)
+
+
+def _write_yaml(path: Path, document: Mapping[str, Any], origin: str) -> None:
+    text = f"# Written by citydata.transform from {origin}.\n" + yaml.dump(
         document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120
     )
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         _replace(path, text)
-    return path
 
 
 def _replace(path: Path, text: str) -> None:
@@ -164,13 +198,14 @@ def _staging_model(entry: Contract) -> dict[str, Any]:
 
 
 def variables() -> dict[str, Any]:
-    """dbt's variables: what `town.yaml` says."""
+    """dbt's variables: what `town.yaml` says, and which models the town leaves out."""
     here = town.load()
     return {
         "suppression_threshold": here.suppression_threshold,
         "time_zone": here.time_zone,
         "municipality_code": here.municipality_code,
         "peer_municipalities": list(here.peer_municipalities),
+        "left_out": lineage.absent(),
         "sectors": [
             {
                 "code": s.code,
@@ -187,12 +222,12 @@ def code_hash() -> str:
     """Digest of everything that decides what a build makes of the same rows: models, contracts, settings, matching."""
     digest = hashlib.sha256(json.dumps(variables(), sort_keys=True).encode())
     digest.update(_matching_hash().encode())
-    render_sources()
-    for folder in ("models", "macros", "seeds", "tests"):
-        for path in sorted((PROJECT / folder).rglob("*")):
+    generated = project()
+    for folder in ("models", "macros", "seeds", "tests", "town_seeds", "contracts"):
+        for path in sorted((generated / folder).rglob("*")):
             if path.suffix in (".sql", ".yml", ".csv"):
-                digest.update(f"{path.relative_to(PROJECT)}\0".encode() + path.read_bytes() + b"\0")
-    digest.update((PROJECT / "dbt_project.yml").read_bytes())
+                digest.update(f"{path.relative_to(generated)}\0".encode() + path.read_bytes() + b"\0")
+    digest.update((generated / "dbt_project.yml").read_bytes())
     return digest.hexdigest()
 
 
@@ -245,7 +280,7 @@ def _dbt(command: list[str], log: Path) -> int:
         str(Path(sys.executable).with_name("dbt")),
         *("--no-use-colors", "--log-level", "info", "--log-level-file", "none", "--no-version-check"),
         *command,
-        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+        *("--project-dir", str(project()), "--profiles-dir", str(PROJECT)),
         *("--target-path", str(_directory() / "target"), "--log-path", str(_directory() / "log")),
         *("--vars", json.dumps(variables(), ensure_ascii=False)),
     ]
@@ -315,6 +350,8 @@ def _kept(code: str) -> Path:
 def _keep_manifest(code: str) -> None:
     """Keep the manifest that dbt has just written, because the next version of the code is compared with it."""
     document = json.loads((_directory() / "target" / "manifest.json").read_text(encoding="utf-8"))
+    # dbt keeps tests of what is disabled among its nodes.
+    document["nodes"] = {name: node for name, node in document["nodes"].items() if node["config"]["enabled"]}
     document["fingerprints"] = _fingerprints(document)
     _replace(_kept(code), json.dumps(document))
 
@@ -379,8 +416,9 @@ def _about(unique_id: str, node: Mapping[str, Any]) -> str:
 
 
 def groups(document: Manifest) -> list[str]:
-    """Names of dbt's groups."""
-    return sorted(group["name"] for group in document["groups"].values())
+    """Names of dbt's groups that have tables: a town without a sector's datasets has none of it to release."""
+    used = {document["nodes"][name]["config"].get("group") for name in _buildable(document)}
+    return sorted(group["name"] for group in document["groups"].values() if group["name"] in used)
 
 
 def closure(document: Manifest, group: str) -> set[str]:
@@ -774,7 +812,6 @@ def _punctuality(build_id: int) -> list[quality.CheckResult]:
 
 def source_freshness() -> list[Freshness]:
     """Ask dbt for the freshness of every source. Raises TransformError when dbt cannot tell."""
-    render_sources()
     log = settings.home() / "logs" / "dbt" / "freshness.log"
     target = _directory() / "target" / "sources.json"
     target.unlink(missing_ok=True)

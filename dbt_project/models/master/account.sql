@@ -1,5 +1,5 @@
 -- Survivorship. name_fi: the chart of accounts, else the name on the newest invoice line. name_sv: the town's list of
--- Swedish names, else the Finnish name with a flag.
+-- Swedish names if it has one, else the Finnish name with a flag.
 with on_invoices as (
     select distinct on (account)
         account,
@@ -21,8 +21,16 @@ select
     {{ surrogate_key(['accounts.account']) }} as account_id,
     accounts.account,
     accounts.name_fi,
-    coalesce(swedish.name_sv, accounts.name_fi) as name_sv,
-    swedish.name_sv is null as name_sv_is_fallback,
+    {%- if has_model('account_name') %}
+        coalesce(swedish.name_sv, accounts.name_fi) as name_sv,
+        swedish.name_sv is null as name_sv_is_fallback,
+    {%- else %}
+        accounts.name_fi as name_sv,
+        true as name_sv_is_fallback,
+    {%- endif %}
     accounts.in_chart
-from accounts
-left join {{ ref('account_name') }} as swedish on accounts.account = swedish.account
+from
+    accounts
+{%- if has_model('account_name') %}
+    left join {{ ref('account_name') }} as swedish on accounts.account = swedish.account
+{%- endif %}

@@ -22,14 +22,16 @@ with source_units as (
         null::text as unit_code
     from {{ ref('stg_finance__purchase_invoices') }}
     where result_area is not null
-    union
-    select
-        'hr.employments' as system,
-        'yksikko' as level,
-        null::text as name,
-        unit_code
-    from {{ ref('stg_hr__employments') }}
-    where unit_code is not null
+    {%- if has_model('stg_hr__employments') %}
+        union
+        select
+            'hr.employments' as system,
+            'yksikko' as level,
+            null::text as name,
+            unit_code
+        from {{ ref('stg_hr__employments') }}
+        where unit_code is not null
+    {%- endif %}
 )
 
 select

@@ -1,7 +1,7 @@
 -- One row a municipality and period in which it belonged to the same areas. The classification of a year says it of
--- all municipalities, the history of chosen ones; where both know a year, the classification counts. An area that
--- the sources do not tell of a year is not known: hospital districts are told from 2017 to 2022, employment areas
--- from 2025.
+-- all municipalities, the history, which a town may lack, of chosen ones; where both know a year, the classification
+-- counts. An area that the sources do not tell of a year is not known: hospital districts are told from 2017 to 2022,
+-- employment areas from 2025.
 {%- set codes = [
     'language_ratio_code', 'municipality_group_code', 'region_code', 'sub_region_code', 'hospital_district_code',
     'wellbeing_county_code', 'employment_area_code'
@@ -30,35 +30,37 @@ with years as (
         employment_area_fi,
         employment_area_sv
     from {{ ref('stg_statistics__municipalities') }}
-    union all
-    select
-        history.municipality_code,
-        history.year,
-        history.municipality_fi,
-        history.municipality_sv,
-        history.language_ratio_code,
-        history.municipality_group_code,
-        history.region_code,
-        history.region_fi,
-        history.region_sv,
-        history.sub_region_code,
-        history.sub_region_fi,
-        history.sub_region_sv,
-        history.hospital_district_code,
-        history.hospital_district_fi,
-        history.hospital_district_sv,
-        history.wellbeing_county_code,
-        history.wellbeing_county_fi,
-        history.wellbeing_county_sv,
-        history.employment_area_code,
-        history.employment_area_fi,
-        history.employment_area_sv
-    from {{ ref('stg_statistics__municipality_history') }} as history
-    where not exists (
-        select 1
-        from {{ ref('stg_statistics__municipalities') }} as classified
-        where classified.municipality_code = history.municipality_code and classified.year = history.year
-    )
+    {%- if has_model('stg_statistics__municipality_history') %}
+        union all
+        select
+            history.municipality_code,
+            history.year,
+            history.municipality_fi,
+            history.municipality_sv,
+            history.language_ratio_code,
+            history.municipality_group_code,
+            history.region_code,
+            history.region_fi,
+            history.region_sv,
+            history.sub_region_code,
+            history.sub_region_fi,
+            history.sub_region_sv,
+            history.hospital_district_code,
+            history.hospital_district_fi,
+            history.hospital_district_sv,
+            history.wellbeing_county_code,
+            history.wellbeing_county_fi,
+            history.wellbeing_county_sv,
+            history.employment_area_code,
+            history.employment_area_fi,
+            history.employment_area_sv
+        from {{ ref('stg_statistics__municipality_history') }} as history
+        where not exists (
+            select 1
+            from {{ ref('stg_statistics__municipalities') }} as classified
+            where classified.municipality_code = history.municipality_code and classified.year = history.year
+        )
+    {%- endif %}
 ),
 
 compared as (

@@ -41,7 +41,7 @@ def check(json_: Json = False) -> None:
 
     Exit codes: 0 all is well, 1 something is wrong.
     """
-    from citydata.check import problems
+    from citydata.check import left_out, problems
 
     found = problems()
     if json_:
@@ -49,5 +49,7 @@ def check(json_: Json = False) -> None:
     else:
         for problem in found:
             typer.secho(problem, fg="red")
+        for text in left_out():
+            typer.echo(f"left out of this town's {text}")
         typer.echo(f"{len(found)} problems" if found else "contracts, suites, lineage and inventory are well")
     raise typer.Exit(int(bool(found)))

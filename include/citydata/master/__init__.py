@@ -5,6 +5,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from citydata import lineage
+
 
 def _entities() -> dict[str, ModuleType]:
     """The module of each entity. They import what reads geometry, which only a build needs."""
@@ -22,7 +24,13 @@ def prepare(connection: Connection[Any]) -> None:
 def match(connection: Connection[Any]) -> dict[str, int]:
     """Match what staging shows at its horizon and replace the links; returns the number of links by entity.
 
+    An entity whose datasets the town does not have is left out.
+
     Runs in one transaction of `connection`, which is the transformer's.
     """
     with connection.transaction():
-        return {name: entity.match(connection) for name, entity in _entities().items()}
+        return {
+            name: entity.match(connection)
+            for name, entity in _entities().items()
+            if all(map(lineage.has, entity.STAGING))
+        }

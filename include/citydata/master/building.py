@@ -161,6 +161,8 @@ CREATE TABLE IF NOT EXISTS master_link.building_address (
 )
 """,
 }
+STAGING = ("stg_gis__buildings", "stg_gis__addresses", "stg_gis__postal_areas")
+"""Staging models that are matched."""
 BUILDINGS = "SELECT building_id, permanent_building_id, geometry FROM staging.stg_gis__buildings ORDER BY building_id"
 ADDRESSES = "SELECT address_id, permanent_building_id, geometry FROM staging.stg_gis__addresses ORDER BY address_id"
 DISTRICTS = "SELECT postal_code, NULL, geometry FROM staging.stg_gis__postal_areas ORDER BY postal_code"

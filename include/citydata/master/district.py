@@ -5,6 +5,8 @@ from typing import Any
 import shapely
 from psycopg import Connection
 
+STAGING = ("stg_gis__postal_areas",)
+"""Staging models that are matched."""
 TABLES = (
     """
 CREATE TABLE IF NOT EXISTS master_link.district_geometry (

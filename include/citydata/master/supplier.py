@@ -97,6 +97,8 @@ def link(records: Iterable[Record]) -> list[Link]:
     return [linked(record) for record in records]
 
 
+STAGING = ("stg_finance__suppliers", "stg_finance__purchase_invoices")
+"""Staging models that are matched."""
 SOURCES = """
 SELECT 'finance.suppliers', business_id, name, business_id, municipality
 FROM staging.stg_finance__suppliers
