@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from citydata import contract, deploy, settings, town
 from citydata.contract import Column, Contract
 from citydata.documentation import models
-from citydata.documentation.markdown import code, page, spoken, table, text
+from citydata.documentation.markdown import code, in_three_languages, page, spoken, table, text
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -49,15 +49,13 @@ def _page(entry: Contract) -> str:
         table(("", ""), _facts(entry)),
         "## Columns",
         table(
-            ("column", "type", "class", "English", "suomi", "svenska"),
+            ("column", "type and class", "meaning"),
             [
                 (
                     code(column.name) + (" 🔑" if column.key else ""),
-                    code(column.pg_type) + ("" if column.required else ", may be empty"),
-                    column.classification + (f", {column.personal_data}" if column.personal_data else ""),
-                    text(column.description_en),
-                    text(column.description_fi),
-                    text(column.description_sv),
+                    f"{code(column.pg_type)}{'' if column.required else ', may be empty'}<br>{column.classification}"
+                    + (f", {column.personal_data}" if column.personal_data else ""),
+                    in_three_languages(column.description_en, column.description_fi, column.description_sv),
                 )
                 for column in entry.columns
             ],
@@ -73,7 +71,7 @@ def _page(entry: Contract) -> str:
         "What each setting means: [what a contract may say](../contract.md).",
         "## Checks",
         "A failed `critical` check holds the batch, `quarantine` refuses the rows, `warning` is recorded.",
-        table(("check", "dimension", "severity", "English", "suomi", "svenska"), list(_checks(entry))),
+        table(("check", "dimension and severity", "rule"), list(_checks(entry))),
         "## Who may read it",
         "From the classes of the columns; what dbt makes of it has [rights of its own](../roles.md).",
         table(("role", "right", "table", "columns"), list(_rights(entry))),
@@ -140,11 +138,8 @@ def _checks(entry: Contract) -> Iterator[tuple[str, ...]]:
         meta = check["meta"]
         yield (
             code(meta["id"].removeprefix(f"{entry.dataset}.")),
-            meta["dimension"],
-            meta["severity"],
-            text(meta["description"]),
-            text(meta["description_fi"]),
-            text(meta["description_sv"]),
+            f"{meta['dimension']}<br>{meta['severity']}",
+            in_three_languages(meta["description"], meta["description_fi"], meta["description_sv"]),
         )
 
 

@@ -26,6 +26,12 @@ def spoken(language: str, words: str) -> str:
     return f'<span lang="{language}">{text(words)}</span>'
 
 
+def in_three_languages(en: str, fi: str, sv: str) -> str:
+    """The same in English, Finnish and Swedish, a line each; for a cell."""
+    said = (text(en), spoken("fi", fi) if fi else "", spoken("sv", sv) if sv else "")
+    return "<br>".join(filter(None, said)) or "–"
+
+
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; its cells are Markdown. A sentence in place of one without rows."""
     lines = [f"| {' | '.join(row)} |" for row in rows]

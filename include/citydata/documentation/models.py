@@ -1,4 +1,4 @@
-"""The dbt models as their files describe them. What a model reads is found in its SQL, so that no dbt has to run."""
+"""The dbt models that this town builds, as their files describe them. Nothing of dbt has to run."""
 
 import functools
 import re
@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from citydata import settings
+from citydata import lineage
 
-PROJECT = settings.ROOT / "dbt_project"
-_REF = re.compile(r"""\bref\(\s*['"](\w+)['"]""")
-_SOURCE = re.compile(r"""\bsource\(\s*['"](\w+)['"]\s*,\s*['"](\w+)['"]""")
+MODELS = lineage.PROJECT / "models"
 _SAID = re.compile(r"\b(fi|sv|en): (.*?)(?= \| (?:fi|sv|en): |$)", re.DOTALL)
+_DATASET = "dataset "
+"""How lineage marks that a model needs a dataset."""
 
 
 def in_languages(description: str) -> dict[str, str]:
@@ -29,13 +29,11 @@ class Model:
     name: str
     path: Path
     described: dict[str, Any]
-    reads_models: frozenset[str]
-    reads_datasets: frozenset[str]
 
     @property
     def folder(self) -> tuple[str, ...]:
         """Where it is below `models`: ("marts", "finance"), ("master",)."""
-        return self.path.relative_to(PROJECT / "models").parts[:-1]
+        return self.path.relative_to(MODELS).parts[:-1]
 
     @property
     def schema(self) -> str:
@@ -62,51 +60,42 @@ class Model:
 
 
 @functools.cache
-def load() -> dict[str, Model]:
-    """Every model by name."""
-    described: dict[str, dict[str, Any]] = {}
-    for path in sorted((PROJECT / "models").rglob("*.yml")):
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
-        described |= {entry["name"]: entry for entry in document.get("models", [])}
-    found = {}
-    for path in sorted((PROJECT / "models").rglob("*.sql")):
-        sql = path.read_text(encoding="utf-8")
-        datasets = frozenset(f"{system}.{name}" for system, name in _SOURCE.findall(sql) if system != "master_link")
-        found[path.stem] = Model(path.stem, path, described.get(path.stem, {}), frozenset(_REF.findall(sql)), datasets)
-    return found
-
-
 def released() -> list[Model]:
     """What people query: marts and master data, in the order of schema and name."""
+    described = {entry["name"]: entry for document in _documents() for entry in document.get("models", [])}
+    found = [
+        Model(name, node.path, described[name])
+        for name, node in lineage.warehouse().nodes.items()
+        if node.kind == "model" and node.path.is_relative_to(MODELS) and lineage.has(name) and name in described
+    ]
     return sorted(
-        (model for model in load().values() if model.folder[0] in ("marts", "master")),
+        (model for model in found if model.folder[0] in ("marts", "master")),
         key=lambda model: (model.schema == "master", model.schema, model.table),
     )
 
 
+def _documents() -> Iterator[dict[str, Any]]:
+    for path in sorted(MODELS.rglob("*.yml")):
+        yield yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
+
+
 def datasets(model: Model) -> list[str]:
-    """Every dataset that a model is made of. What matching writes (`master_link`) is made of staging models, which it joins."""
-    return sorted({dataset for each in _upstream(model) for dataset in each.reads_datasets})
-
-
-def _upstream(model: Model) -> Iterator[Model]:
-    seen, waiting = {model.name}, [model]
+    """Every dataset that a model is made of. What matching writes is made of staging models, which it joins."""
+    nodes = lineage.warehouse().nodes
+    seen, waiting = {model.name}, [model.name]
     while waiting:
-        current = waiting.pop()
-        yield current
-        for name in current.reads_models - seen:
-            seen.add(name)
-            if name in load():  # else it is a seed
-                waiting.append(load()[name])
-
-
-@functools.cache
-def exposures() -> list[dict[str, Any]]:
-    """What is made of the marts outside the platform."""
-    document = yaml.load((PROJECT / "models" / "_exposures.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    return list(document["exposures"])
+        node = nodes.get(waiting.pop())
+        new = (
+            {name for name in node.needs | node.asks if name not in nodes or lineage.has(name)} - seen
+            if node
+            else set()
+        )
+        seen |= new
+        waiting += new
+    return sorted(name.removeprefix(_DATASET) for name in seen if name.startswith(_DATASET))
 
 
 def used_by(model: Model) -> list[dict[str, Any]]:
-    """Exposures that read a model."""
-    return [each for each in exposures() if any(model.name in _REF.findall(read) for read in each["depends_on"])]
+    """What is made of a model outside the platform: dbt's exposures."""
+    readers = {name for name, needed in lineage.warehouse().exposures.items() if model.name in needed}
+    return [each for document in _documents() for each in document.get("exposures", []) if each["name"] in readers]

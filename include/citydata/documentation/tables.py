@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from citydata import contract, release, town
+from citydata import contract, release, settings, town
 from citydata.documentation import models
-from citydata.documentation.markdown import code, page, spoken, table, text
+from citydata.documentation.markdown import code, in_three_languages, page, spoken, table, text
 from citydata.documentation.models import Model
 
 SHOWN_COLUMNS = 6
@@ -39,11 +39,11 @@ def _index() -> str:
             f"## {schema}",
             f"Read by {_readers(tables[0])}.",
             table(
-                ("table", "English", "suomi", "svenska"),
+                ("table", "what is in it"),
                 [
                     (
                         f"[{model.table}]({model.schema}.{model.table}.md)",
-                        *_in_three(model.described.get("description", "")),
+                        _in_three(model.described.get("description", "")),
                     )
                     for model in tables
                 ],
@@ -55,16 +55,16 @@ def _index() -> str:
         "## How fresh is it?",
         "Every schema `mart_…` has a table `freshness` with a row for each of its tables. Look at it before you print a figure.",
         table(
-            ("column", "English", "suomi", "svenska"),
-            [(code(name), *_in_three(said)) for name, said in release.FRESHNESS_DESCRIPTIONS.items() if name],
+            ("column", "meaning"),
+            [(code(name), _in_three(said)) for name, said in release.FRESHNESS_DESCRIPTIONS.items() if name],
         ),
         "```{toctree}\n:hidden:\n:glob:\n\n*\n```",
     )
 
 
-def _in_three(description: str) -> tuple[str, str, str]:
+def _in_three(description: str) -> str:
     said = models.in_languages(description)
-    return text(said.get("en", "–")), text(said.get("fi", "–")), text(said.get("sv", "–"))
+    return in_three_languages(said.get("en", ""), said.get("fi", ""), said.get("sv", ""))
 
 
 def _readers(model: Model) -> str:
@@ -79,12 +79,12 @@ def _page(model: Model) -> str:
         f"One row for each {', '.join(map(code, model.key))}. Read by {_readers(model)}.",
         "## Columns",
         table(
-            ("column", "type", "English", "suomi", "svenska"),
+            ("column", "type", "meaning"),
             [
                 (
                     code(column["name"]) + (" 🔑" if column["name"] in model.key else ""),
                     code(column.get("data_type", "")) + ("" if _never_empty(column) else ", may be empty"),
-                    *_in_three(column.get("description", "")),
+                    _in_three(column.get("description", "")),
                 )
                 for column in model.columns
             ],
@@ -101,7 +101,7 @@ def _page(model: Model) -> str:
         )
         or "No report is registered for it.",
         "## How it is made",
-        f"By the model [{model.path.name}](/{model.path.relative_to(models.settings.ROOT)}).",
+        f"By the model [{model.path.name}](/{model.path.relative_to(settings.ROOT)}).",
     )
 
 
