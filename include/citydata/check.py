@@ -12,7 +12,7 @@ MODELS = settings.ROOT / "dbt_project" / "models"
 
 def problems() -> list[str]:
     """Everything that is wrong, each with file and what to do; empty when all is well."""
-    return [*_contracts(), *_inventory(), *_suites(), *_lineage(), *_drift(), *_town()]
+    return [*_contracts(), *_drafts(), *_inventory(), *_suites(), *_lineage(), *_drift(), *_town()]
 
 
 def left_out() -> list[str]:
@@ -36,6 +36,13 @@ def _contracts() -> Iterator[str]:
                     formats.pattern(column.options["format"])
                 except ValueError as error:
                     yield f"{entry.path}: column {column.name}: {error}"
+
+
+def _drafts() -> Iterator[str]:
+    """What a person has still to do in drafts, and in what was drafted with contracts that are drafts no more."""
+    from citydata.drafting import gaps  # noqa: PLC0415 - it reads the inventory
+
+    yield from gaps.everywhere()
 
 
 def _inventory() -> Iterator[str]:

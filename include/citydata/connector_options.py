@@ -53,9 +53,9 @@ class Unpivot(Strict):
 
 
 class TextFormat(Strict):
-    """How a text of the source is read: delimited lines, a JSON document, or features with a geometry."""
+    """How a text of the source is read: delimited lines, a JSON document or lines of JSON, or features with a geometry."""
 
-    format: Literal["csv", "json", "geojson", "gml"] = "csv"
+    format: Literal["csv", "json", "ndjson", "geojson", "gml"] = "csv"
     encoding: Literal["utf-8", "iso-8859-1", "iso-8859-15", "cp1252"] = "utf-8"
     delimiter: str = ";"
     quote: Literal['"', "'", ""] = '"'

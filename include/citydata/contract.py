@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib import resources
@@ -366,10 +367,15 @@ def load_all() -> dict[str, Contract]:
 
 @functools.cache
 def load_each() -> tuple[dict[str, Contract], list[ContractError]]:
-    """Read every contract, once a process; a broken one is an error in the second list and does not hinder the others."""
+    """Read every contract, once a process; a broken one is an error in the second list and does not hinder the others.
+
+    Drafts are left out: nothing is loaded, granted or built of them. `drafts` has them.
+    """
     contracts: dict[str, Contract] = {}
     errors: list[ContractError] = []
     for path in sorted(settings.CONTRACTS.glob("*/*.yaml")):
+        if is_draft(path):
+            continue
         try:
             contract = read(path)
         except ContractError as error:
@@ -387,12 +393,64 @@ def load(dataset: str) -> Contract:
     for error in errors:
         if str(error).startswith(f"{_shown(settings.CONTRACTS / dataset.replace('.', '/', 1))}.yaml"):
             raise error
+    if draft := drafts().get(dataset):
+        raise ContractError(
+            f"{dataset} is a draft and is not loaded; {len(draft.gaps)} things to do, the first:\n{draft.gaps[0]}\n"
+            "`./citydata check` names all of them"
+        )
     raise ContractError(f"no contract for “{dataset}”; there are: {', '.join(sorted(contracts)) or 'none'}")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A contract that a person has not finished. `gaps` are what is left to do, each with file and line; never empty."""
+
+    path: Path
+    gaps: tuple[str, ...]
+
+    @property
+    def dataset(self) -> str:
+        """`system.name`."""
+        return f"{self.path.parent.name}.{self.path.stem}"
+
+
+_DRAFT = re.compile(r"^status:[ \t]*([\"']?)draft\1[ \t]*(#.*)?$", re.MULTILINE)
+
+
+def is_draft(path: Path) -> bool:
+    """Whether the contract in a file says `status: draft`. The document is not parsed: that costs, and it may be unfinished."""
+    return bool(_DRAFT.search(path.read_text(encoding="utf-8", errors="replace")))
+
+
+def drafts() -> dict[str, Draft]:
+    """Contracts that are drafts, by dataset id, with what a person has still to do in each."""
+    found = [Draft(path, _gaps(path)) for path in sorted(settings.CONTRACTS.glob("*/*.yaml")) if is_draft(path)]
+    return {draft.dataset: draft for draft in found}
+
+
+def _gaps(path: Path) -> tuple[str, ...]:
+    try:
+        reader = _reader(path)
+        if gaps := tuple(map(str, reader.gaps())):
+            return gaps
+        reader.contract()
+    except ContractError as error:
+        return (str(error),)
+    return (str(reader.error(("status",), "nothing is empty any more: `status: active` loads it")),)
 
 
 def read(path: Path) -> Contract:
     """Read one contract file. Raises ContractError naming file, line, key and what is allowed."""
-    text = path.read_text(encoding="utf-8")
+    return _reader(path).contract()
+
+
+def parse(path: Path, text: str) -> Contract:
+    """The contract that `text` would be in the file `path`, which need not exist. Raises ContractError as `read` does."""
+    return _reader(path, text).contract()
+
+
+def _reader(path: Path, text: str | None = None) -> "_Reader":
+    text = path.read_text(encoding="utf-8") if text is None else text
     try:
         document = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
@@ -401,7 +459,7 @@ def read(path: Path) -> Contract:
         raise ContractError(f"{_shown(path)}:{line}: not YAML: {getattr(error, 'problem', error)}") from error
     if not isinstance(document, dict):
         raise ContractError(f"{_shown(path)}:1: a contract is a mapping of keys")
-    return _Reader(path, text, document).contract()
+    return _Reader(path, text, document)
 
 
 def _shown(path: Path) -> str:
@@ -427,6 +485,8 @@ class _Reader:
             raise self.error(("id",), f"must be the folder and the file name: {system}.{name}")
         if document.get("apiVersion") not in ("v3.1.0",):
             raise self.error(("apiVersion",), "must be v3.1.0")
+        for gap in self.gaps():
+            raise gap
         for dotted in ("name", "version", "status", "domain"):
             self.need((dotted,))
         schema = self.need(("schema",))
@@ -650,6 +710,22 @@ class _Reader:
             raise self.error(path, f"`{'.'.join(str(p) for p in path)}` is empty")
         return value
 
+    def gaps(self) -> Iterator[ContractError]:
+        """Everything that stands there and is empty, with the comment that says who decides it."""
+        lines = self.text.splitlines()
+        for path in _empty(self.document):
+            comment = re.search(r"\s#\s*(.+)$", lines[self.line(path) - 1])
+            yield self.error(path, f"{self.called(path)} is empty" + (f"; {comment[1]}" if comment else ""))
+
+    def called(self, path: tuple[str | int, ...]) -> str:
+        """What a person calls the node at `path`: the key, or the property that it is the value of, and the column."""
+        nodes = [self.document]
+        for part in path:
+            nodes.append(nodes[-1][part])  # type: ignore[index]
+        name = str(nodes[-2].get("property", path[-1]) if path[-1] == "value" else path[-1])
+        column = nodes[4].get("name") if path[:3] == ("schema", 0, "properties") and len(path) > 4 else None
+        return f"`{name}` of column {column}" if column else f"`{name}`"
+
     def error(self, path: tuple[str | int, ...], message: str) -> ContractError:
         return ContractError(
             f"{_shown(self.path)}:{self.line(path)}: {'.'.join(str(p) for p in path) or 'contract'}: {message}"
@@ -671,6 +747,19 @@ class _Reader:
             else:
                 break
         return line
+
+
+def _empty(node: Any, path: tuple[str | int, ...] = (), *, texts: bool = True) -> Iterator[tuple[str | int, ...]]:
+    """Paths of the values that are empty. Empty `texts` are values where sources are described: a file may have no quotes."""
+    if isinstance(node, dict):
+        described = node.get("property") in ("connector", "nulls", "true", "false")
+        for key, value in node.items():
+            yield from _empty(value, (*path, key), texts=texts and not described)
+    elif isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from _empty(item, (*path, index), texts=texts)
+    elif node is None or (node == "" and texts):
+        yield path
 
 
 @functools.cache

@@ -124,8 +124,10 @@ class Extract:
 
 
 def datasets() -> list[str]:
-    """Ids of all datasets that have a contract, usable or not: the names of the files, which are not read."""
-    return sorted(f"{path.parent.name}.{path.stem}" for path in settings.CONTRACTS.glob("*/*.yaml"))
+    """Ids of all datasets whose contract is no draft, usable or not: the names of the files, which are not parsed."""
+    return sorted(
+        f"{path.parent.name}.{path.stem}" for path in settings.CONTRACTS.glob("*/*.yaml") if not contract.is_draft(path)
+    )
 
 
 def extracts() -> list[Extract]:

@@ -406,8 +406,14 @@ def _with_contracts(inventory: Inventory, loaded: Mapping[str, Contract], proble
     pools = {entry.name_fi: entry.id for entry in inventory.tietovarannot.values()}
     processes = {entry.name_fi: entry.id for entry in inventory.processes.values()}
     claimed: Counter[str] = Counter()
-    for entry in inventory.datasets.values():
-        claimed.update(entry.contracts)
+    drafted = contracts.drafts()
+    for stated in inventory.datasets.values():
+        claimed.update(stated.contracts)
+        if not stated.contracts:
+            continue
+        # Of a draft nothing is loaded, and what it says is not finished: until it is, the dataset stands for itself.
+        entry = stated.model_copy(update={"contracts": [name for name in stated.contracts if name not in drafted]})
+        datasets[entry.id] = entry
         if not entry.contracts:
             continue
         twice = sorted(entry.model_fields_set & set(_FROM_CONTRACT))
