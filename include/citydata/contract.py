@@ -750,11 +750,11 @@ class _Reader:
 
 
 def _empty(node: Any, path: tuple[str | int, ...] = (), *, texts: bool = True) -> Iterator[tuple[str | int, ...]]:
-    """Paths of the values that are empty. Empty `texts` are values where sources are described: a file may have no quotes."""
+    """Paths of the values that are empty. Inside a setting of several parts empty `texts` are values: a file may have no quotes."""
     if isinstance(node, dict):
-        described = node.get("property") in ("connector", "nulls", "true", "false")
+        parts = "property" in node and isinstance(node.get("value"), dict | list)
         for key, value in node.items():
-            yield from _empty(value, (*path, key), texts=texts and not described)
+            yield from _empty(value, (*path, key), texts=texts and not parts)
     elif isinstance(node, list):
         for index, item in enumerate(node):
             yield from _empty(item, (*path, index), texts=texts)
