@@ -24,6 +24,7 @@ from citydata.extract import (
     archive,
     connector,
 )
+from citydata.extract.archive_storage import ArchiveUnreachable
 from citydata.ops import Batch, Connection
 
 log = logging.getLogger(__name__)
@@ -169,7 +170,7 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
             writer.abandon()
         land.drop(connection, batch_id)
         ops.fail(connection, batch_id, database.cleaned(error), fetch.source.get("columns") if fetch else None)
-        if isinstance(error, SourceError):
+        if isinstance(error, SourceError) and not isinstance(error, ArchiveUnreachable):
             raise SourceError(
                 f"{contract.dataset} batch {batch_id}: {error}. Nothing is lost: run `./citydata run {contract.dataset}` again"
                 " when the source answers."

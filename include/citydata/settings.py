@@ -32,9 +32,17 @@ def home() -> Path:
     return Path(required("CITYDATA_HOME", "the directory that keeps archive, logs and state"))
 
 
-def archive_directory() -> Path:
-    """Where sealed archives are kept."""
-    return Path(os.environ.get("CITYDATA_ARCHIVE") or home() / "archive")
+def archive() -> Path | str:
+    """Where sealed archives are kept: a directory, or the URL of a place on object storage."""
+    place = os.environ.get("CITYDATA_ARCHIVE", "")
+    if "://" in place and not place.startswith("file://"):
+        return place.rstrip("/")
+    return Path(place.removeprefix("file://") or home() / "archive")
+
+
+def spool_directory() -> Path:
+    """Where this machine keeps files on their way to and from object storage; never shared with another machine."""
+    return Path(os.environ.get("CITYDATA_SPOOL") or home() / "spool")
 
 
 def drop_directory() -> Path:

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 RUNBOOKS = {
     "SourceError": "source-unreachable",
+    "ArchiveUnreachable": "archive-unreachable",
     "GroupsStale": "failed-build",
     "TransformError": "failed-build",
     "ReleaseError": "failed-build",

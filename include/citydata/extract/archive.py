@@ -1,6 +1,7 @@
 """The bytes of every batch as received: one sealed file a batch, compressed, encrypted where the contract says so.
 
-A file appears under its final name only when it is complete and on disk. From then on nothing of the batch can be lost.
+A file appears under its final name only when it is complete and safe where `archive_storage` keeps it. From then on
+nothing of the batch can be lost.
 """
 
 import contextlib
@@ -9,7 +10,6 @@ import os
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import pyrage
@@ -17,7 +17,7 @@ import zstandard
 
 from citydata import settings
 from citydata.contract import Contract
-from citydata.extract import ContentError, SourceError
+from citydata.extract import ContentError, SourceError, archive_storage
 from citydata.extract.background import Background
 
 CHUNK = 1 << 20
@@ -26,7 +26,7 @@ LEVEL = 1  # as fast as the disk; ledger files still shrink to a fifth
 
 @dataclass(frozen=True)
 class Sealed:
-    """A complete archive: path below the archive directory, SHA-256 and size of the file."""
+    """A complete archive: name below the archive's place, SHA-256 and size of the file."""
 
     path: str
     sha256: str
@@ -46,10 +46,9 @@ class Writer:
         suffix = ".zst.age" if contract.platform.encryptedArchive else ".zst"
         recipient = _identity().to_public() if contract.platform.encryptedArchive else None
         self._name = f"{contract.dataset}/{batch_id:012d}{suffix}"
-        self._path = settings.archive_directory() / self._name
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._part = self._path.with_name(self._path.name + ".part")
-        self._file = open(self._part, "wb")  # noqa: SIM115 - closed by seal or abandon
+        self._storage = archive_storage.storage()
+        self._part = self._storage.part(self._name)
+        self._file = open(self._part, "w+b")  # noqa: SIM115 - closed by seal or abandon
         os.chmod(self._part, 0o600)
         self._encryption: threading.Thread | None = None
         self._encryption_error: BaseException | None = None
@@ -88,7 +87,7 @@ class Writer:
                 raise
 
     def seal(self) -> Sealed:
-        """Complete the file, bring it to disk and give it its name."""
+        """Complete the file, bring it to safety and give it its name. Raises ArchiveUnreachable when its storage does not answer."""
         self._compressed.close()
         if self._encryption:
             self._sink.close()
@@ -96,17 +95,11 @@ class Writer:
             if self._encryption_error:
                 raise self._encryption_error
         self._file.flush()
-        os.fsync(self._file.fileno())
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(0)
+        digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+        self._storage.keep(self._name, self._file, digest)
         self._file.close()
-        with open(self._part, "rb") as complete:
-            digest = hashlib.file_digest(complete, "sha256").hexdigest()
-        size = self._part.stat().st_size
-        self._part.rename(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
         return Sealed(self._name, digest, size)
 
     def abandon(self) -> None:
@@ -122,17 +115,18 @@ class Writer:
 def read(path: str, sha256: str) -> Iterator[bytes]:
     """Yield the bytes of a sealed archive as they were received.
 
-    Raises ContentError when the file is missing or not the one that was sealed, SourceError when the key does not open it.
+    Raises ContentError when the file is missing or not the one that was sealed, SourceError when the key does not open it,
+    ArchiveUnreachable when its storage does not answer.
     """
-    file = settings.archive_directory() / path
-    if not file.exists():
-        raise ContentError(
-            f"the archive {path} is missing from {settings.archive_directory()}; restore it from the backup"
-        )
-    with open(file, "rb") as stored:
+    storage = archive_storage.storage()
+    try:
+        stored = storage.open(path)
+    except FileNotFoundError:
+        raise ContentError(f"the archive {path} is missing from {storage.place}; restore it from the backup") from None
+    with stored:
         if hashlib.file_digest(stored, "sha256").hexdigest() != sha256:
             raise ContentError(f"the archive {path} is not the file that was sealed; restore it from the backup")
-    with open(file, "rb") as stored:
+        stored.seek(0)
         if path.endswith(".age"):
             decryption = _Decryption(stored)
             yield from _decompressed(decryption.plain)
@@ -182,8 +176,12 @@ def _decompressed(compressed: IO[bytes]) -> Iterator[bytes]:
             yield chunk
 
 
+def exists(path: str) -> bool:
+    """Whether a sealed archive is where it was put. Raises ArchiveUnreachable when its storage does not answer."""
+    return archive_storage.storage().exists(path)
+
+
 def clear_unfinished(contract: Contract) -> None:
     """Remove what a killed fetch left behind. Call it only while holding the dataset's extraction lock."""
-    directory: Path = settings.archive_directory() / contract.dataset
-    for part in directory.glob("*.part"):
+    for part in archive_storage.storage().parts(contract.dataset):
         part.unlink()

@@ -22,7 +22,7 @@ import citydata
 from citydata import contract as contracts
 from citydata import database, deploy, release, settings, town, transform
 from citydata.contract import Contract
-from citydata.extract import NO_DIFFERENCE
+from citydata.extract import NO_DIFFERENCE, archive
 from citydata.governance.criteria import checks
 from citydata.governance.evidence import (
     CheckState,
@@ -577,11 +577,7 @@ def _walk(
         return "release"
     if way.batch_id is None:
         return entry.raw_table
-    if (
-        not way.archive_path
-        or not way.archive_sha256
-        or not (settings.archive_directory() / way.archive_path).is_file()
-    ):
+    if not way.archive_path or not way.archive_sha256 or not archive.exists(way.archive_path):
         return f"archive, batch {way.batch_id}"
     steps += [f"archive {way.archive_path}", entry.raw_table]
     if last.document is None:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 
-from citydata import contract, database
+from citydata import contract, database, settings
+from citydata.extract import archive_storage
 from citydata.service.installation import Installation, port_of
 from citydata.service.postgres import is_free
 
@@ -35,7 +36,7 @@ class Check:
 
 def examine(installation: Installation) -> list[Check]:
     """Look at everything; nothing is changed."""
-    checks = [*_machine(installation), *_secrets(installation), *_contracts()]
+    checks = [*_machine(installation), *_secrets(installation), *_archive(installation), *_contracts()]
     address = os.environ.get("CITYDATA_DATABASE_URL")
     if not address:
         return [*checks, Check("database", "note", "not running, so not examined", "./citydata up")]
@@ -95,6 +96,19 @@ def _secrets(installation: Installation) -> Iterator[Check]:
             f"{path}, {'readable by its owner only' if private else 'readable by others'}",
             "keep a copy apart from the data" if private else f"chmod 600 {path}",
         )
+
+
+def _archive(installation: Installation) -> Iterator[Check]:
+    if not (installation.exists or installation.external or os.environ.get("CITYDATA_ARCHIVE")):
+        return
+    try:
+        yield Check("archive", "ok", f"{archive_storage.try_out()}: written, read and removed")
+    except archive_storage.ArchiveUnreachable as error:
+        yield Check(
+            "archive", "problem", str(error), "see CITYDATA_ARCHIVE, AWS_ENDPOINT_URL and the store's credentials"
+        )
+    except (OSError, settings.SettingMissing) as error:
+        yield Check("archive", "problem", str(error), "see CITYDATA_ARCHIVE")
 
 
 def _contracts() -> Iterator[Check]:

@@ -91,7 +91,7 @@ def test_the_archive_is_encrypted_and_opens_with_the_key_only(trial: Steps, monk
     trial.drop("rekisteri.csv", content)
     trial.load(REGISTER)
     batch = trial.batch(REGISTER)
-    path = settings.archive_directory() / batch["archive_path"]
+    path = trial.home / "archive" / batch["archive_path"]
     stored = path.read_bytes()
 
     assert stored.startswith(b"age-encryption.org/v1")

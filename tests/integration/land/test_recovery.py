@@ -2,7 +2,7 @@
 
 import pytest
 
-from citydata import audit, pipeline, publish, settings
+from citydata import audit, pipeline, publish
 from citydata.extract import ContentError
 from tests.integration.steps import Steps
 
@@ -50,7 +50,7 @@ def test_publishing_leaves_a_batch_that_had_to_be_landed_again_to_the_audit(tria
 @pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
 def test_a_damaged_archive_is_an_error_that_says_what_to_do(trial: Steps, damage: str) -> None:
     batch_id = interrupted(trial, after="landing")
-    path = settings.archive_directory() / trial.batch(CENTRES)["archive_path"]
+    path = trial.home / "archive" / trial.batch(CENTRES)["archive_path"]
     sealed = path.read_bytes()
     if damage == "gone":
         path.unlink()
@@ -81,7 +81,7 @@ def test_replaying_the_last_batch_changes_nothing(trial: Steps) -> None:
 def test_a_rebuild_without_all_archives_changes_nothing(trial: Steps) -> None:
     trial.drop("kustannuspaikat.csv", CONTENT)
     trial.load(CENTRES)
-    (settings.archive_directory() / trial.batch(CENTRES)["archive_path"]).unlink()
+    (trial.home / "archive" / trial.batch(CENTRES)["archive_path"]).unlink()
     with pytest.raises(ContentError, match="restore it from the backup"):
         pipeline.rebuild(CENTRES)
     assert_as_undisturbed(trial)

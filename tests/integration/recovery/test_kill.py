@@ -233,7 +233,7 @@ def ledger() -> list[str]:
                 )
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'landing'").fetchall()
     wrong += [f"landing.{name} is left" for (name,) in tables]
-    wrong += [f"{path.name} is left" for path in settings.archive_directory().rglob("*.part")]
+    wrong += [f"{path.name} is left" for path in (settings.home() / "archive").rglob("*.part")]
     return wrong
 
 
