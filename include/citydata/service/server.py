@@ -13,7 +13,7 @@ from citydata.service.airflow import Airflow, worker_name
 
 SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
 _ANSWER_SECONDS = 10
-_NEEDED = {
+NEEDED = {  # by every service
     "CITYDATA_AIRFLOW_FERNET_KEY": "the key of what Airflow keeps encrypted",
     "CITYDATA_AIRFLOW_SECRET_KEY": "the key of Airflow's sessions",
     "CITYDATA_AIRFLOW_JWT_SECRET": "the key by which Airflow's services know each other",
@@ -83,7 +83,7 @@ def require_health(service: str) -> None:
 
 
 def _airflow() -> tuple[Airflow, dict[str, str]]:
-    for name, purpose in _NEEDED.items():
+    for name, purpose in NEEDED.items():
         settings.required(name, purpose)
     if not os.environ.get("CITYDATA_AIRFLOW_DATABASE_URL"):
         settings.required("CITYDATA_AIRFLOW_DATABASE_PASSWORD", "the password of the login of Airflow's database")
