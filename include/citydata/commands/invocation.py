@@ -21,7 +21,7 @@ def explained() -> Iterator[None]:
     from citydata import audit, contract, database, deploy, extract, geopackage, ops, release, transform
     from citydata.documentation import DocumentationError
     from citydata.governance import attestation, inventory, snapshot
-    from citydata.service import airflow, inputs, installation, postgres, server
+    from citydata.service import airflow, broker, inputs, installation, postgres, server
     from citydata.settings import SettingMissing
 
     foreseen = (
@@ -30,6 +30,7 @@ def explained() -> Iterator[None]:
         airflow.AirflowError,
         attestation.AttestationError,
         audit.AuditError,
+        broker.BrokerError,
         contract.ContractError,
         deploy.DeploymentError,
         extract.ContentError,

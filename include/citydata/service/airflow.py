@@ -21,6 +21,7 @@ import requests
 
 from citydata import schedule
 from citydata.schedule import Pool
+from citydata.service import broker
 from citydata.service.postgres import is_free
 from citydata.service.processes import Daemon
 from citydata.service.state import write_private
@@ -33,6 +34,13 @@ _PARALLEL_TASKS_PER_CORE = 4
 _HEALTHY_SECONDS = 180
 _TASK_SECONDS = 8.0
 _COMPONENTS = ("scheduler", "dag-processor", "triggerer")
+_WORKER = "airflow-worker-"
+_PARALLEL_TASKS_BEYOND_ONE_MACHINE = 128
+"""Of all workers together; each takes what its machine can do."""
+_LONGEST_TASK_SECONDS = 24 * 3600
+_PRELOADED = ("psycopg", "sqlalchemy", "pyarrow.compute", "pyarrow.csv", "great_expectations")
+"""Libraries that whoever forks the tasks imports once: Great Expectations alone takes five seconds in every audit. Only
+libraries: what they do changes with the requirements, while the platform's own code is read anew by every task."""
 
 
 class AirflowError(RuntimeError):
@@ -45,7 +53,8 @@ class Airflow:
     def __init__(self, home: Path, server: str) -> None:
         self.home = home
         self._server = server
-        self._daemons = {name: Daemon(f"airflow-{name}", home) for name in ("api-server", *_COMPONENTS)}
+        workers = [f"worker-{number}" for number in range(1, broker.own_workers() + 1)]
+        self._daemons = {name: Daemon(f"airflow-{name}", home) for name in ("api-server", *_COMPONENTS, *workers)}
 
     @property
     def port(self) -> int:
@@ -87,7 +96,10 @@ class Airflow:
 
         Raises:
             AirflowError: with the end of the log that tells why.
+            BrokerError: tasks are to be sent by a broker, and it does not answer.
         """
+        if url := broker.address():
+            broker.ask(url)
         (self.home / "airflow").mkdir(parents=True, exist_ok=True)
         self._choose_port()
         environment = self.environment()
@@ -95,6 +107,9 @@ class Airflow:
         stale = [name for name, daemon in self._daemons.items() if not daemon.is_running(commands[name], environment)]
         if stale:
             self.prepare(environment, report)
+        for worker in self._surplus_workers():
+            report(f"stopping {worker.name}")
+            worker.stop(_TASK_SECONDS)
         for name in stale:
             report(f"starting Airflow's {name}")
             self._daemons[name].stop()
@@ -113,12 +128,20 @@ class Airflow:
 
         Running tasks get a few seconds: what is cut off is done again, and the tables end the same.
         """
-        stopped = [self._daemons["scheduler"].stop(_TASK_SECONDS)]
+        daemons = [*self._daemons.values(), *self._surplus_workers()]
+        workers = [daemon for daemon in daemons if daemon.name.startswith(_WORKER)]
         others = [self._daemons[name] for name in ("triggerer", "dag-processor", "api-server")]
+        stopped = [self._daemons["scheduler"].stop(_TASK_SECONDS)]
         with ThreadPoolExecutor() as threads:
+            stopped += threads.map(lambda worker: worker.stop(_TASK_SECONDS), workers)
             stopped += threads.map(Daemon.stop, others)
-        names = [self._daemons["scheduler"].name, *(daemon.name for daemon in others)]
+        names = [self._daemons["scheduler"].name, *(daemon.name for daemon in (*workers, *others))]
         return [name for name, ran in zip(names, stopped, strict=True) if ran]
+
+    def _surplus_workers(self) -> list[Daemon]:
+        """Workers that run here from a time when there were to be more of them."""
+        found = [Daemon(path.stem, self.home) for path in sorted((self.home / "run").glob(f"{_WORKER}*.json"))]
+        return [daemon for daemon in found if daemon not in self._daemons.values()]
 
     def environment(self) -> dict[str, str]:
         """Environment of every Airflow process and so of every task: Airflow's settings and the platform's."""
@@ -128,8 +151,7 @@ class Airflow:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__PARALLELISM": str(_PARALLEL_TASKS_PER_CORE * min(os.cpu_count() or 1, 8)),
+            **self._execution(),
             "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
             "AIRFLOW__CORE__FERNET_KEY": os.environ["CITYDATA_AIRFLOW_FERNET_KEY"],
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -154,8 +176,9 @@ class Airflow:
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-            # The scheduler keeps libraries loaded for its tasks; when these change, `up` starts it anew.
+            # Who forks the tasks keeps libraries loaded for them; when these change, `up` starts it anew.
             "CITYDATA_LOADED": _loaded(),
+            "CITYDATA_PRELOADED": " ".join(_PRELOADED),
             # Nothing is told to anybody outside.
             "DO_NOT_TRACK": "1",
             "SCARF_ANALYTICS": "false",
@@ -167,13 +190,43 @@ class Airflow:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("AIRFLOW_", "CITYDATA_AIRFLOW_", "CITYDATA_POSTGRES_"))
+            if not name.startswith(("AIRFLOW_", "CITYDATA_AIRFLOW_", "CITYDATA_POSTGRES_", "CITYDATA_BROKER_"))
             or name.startswith("AIRFLOW_CONN_")
         }
         # Tasks log in as their step's role: where the database is they must know, its administrator they must not.
         warehouse = urlsplit(inherited["CITYDATA_DATABASE_URL"])
         address = urlunsplit(warehouse._replace(netloc=warehouse.netloc.rpartition("@")[2]))
         return {**inherited, **settings, "CITYDATA_DATABASE_URL": address}
+
+    def _execution(self) -> dict[str, str]:
+        """Who runs the tasks: the scheduler's own processes or, with a broker, Celery's workers."""
+        here = _PARALLEL_TASKS_PER_CORE * min(os.cpu_count() or 1, 8)
+        url = broker.address()
+        if url is None:
+            return {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor", "AIRFLOW__CORE__PARALLELISM": str(here)}
+        settings = {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CORE__PARALLELISM": str(_PARALLEL_TASKS_BEYOND_ONE_MACHINE),
+            # Waiting for a free worker is no reason to send a task again.
+            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800",
+            "AIRFLOW__CELERY__BROKER_URL": url,
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self._database_url()}",
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(max(2, here // max(1, broker.own_workers()))),
+            # A worker takes no task that another could begin, and gives back what it had not ended.
+            "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
+            "AIRFLOW__CELERY__TASK_ACKS_LATE": "True",
+            # What a killed worker did not end, Airflow sends again when its heartbeat is missing. The broker does so only
+            # after this time, in which every task has ended, and then Airflow refuses it.
+            "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": str(_LONGEST_TASK_SECONDS),
+            "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps({"imports": _PRELOADED}),
+        }
+        if url.startswith("rediss://"):
+            authority = os.environ.get("SSL_CERT_FILE", "")
+            settings |= {"AIRFLOW__CELERY__SSL_ACTIVE": "True", "AIRFLOW__CELERY__SSL_MUTUAL_TLS": "False"}
+            settings |= {"AIRFLOW__CELERY__SSL_CACERT": authority} if authority else {}
+        if port := os.environ.get("CITYDATA_WORKER_LOG_PORT"):
+            settings |= {"AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": port}
+        return settings
 
     def _database_url(self, driver: str = "postgresql+psycopg2") -> str:
         given = os.environ.get("CITYDATA_AIRFLOW_DATABASE_URL")
@@ -186,12 +239,20 @@ class Airflow:
 
     @staticmethod
     def command(service: str) -> list[str]:
-        """What runs a service in the foreground. The API server reads the logs from disk; nothing else serves them."""
+        """What runs a service in the foreground: `worker`, or `worker-<number>` where there are several on one machine.
+
+        The API server reads the logs from disk. Only a worker whose logs are elsewhere (CITYDATA_WORKER_LOG_PORT) serves them.
+        """
         arguments = {
             "scheduler": ["scheduler", "--skip-serve-logs"],
             "triggerer": ["triggerer", "--skip-serve-logs"],
-            "worker": ["celery", "worker", "--skip-serve-logs", "--celery-hostname", worker_name()],
         }
+        kind, _, number = service.partition("-")
+        if kind == "worker":
+            unserved = number or not os.environ.get("CITYDATA_WORKER_LOG_PORT")
+            name = f"{worker_name()}-{number}" if number else worker_name()
+            arguments[service] = ["celery", "worker", *(["--skip-serve-logs"] if unserved else [])]
+            arguments[service] += ["--celery-hostname", name]
         return [sys.executable, "-m", "airflow", *arguments.get(service, [service])]
 
     def _choose_port(self) -> None:

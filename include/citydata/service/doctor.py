@@ -14,6 +14,7 @@ import psycopg
 
 from citydata import contract, database, settings
 from citydata.extract import archive_storage
+from citydata.service import broker
 from citydata.service.installation import Installation, port_of
 from citydata.service.postgres import is_free
 
@@ -36,7 +37,7 @@ class Check:
 
 def examine(installation: Installation) -> list[Check]:
     """Look at everything; nothing is changed."""
-    checks = [*_machine(installation), *_secrets(installation), *_archive(installation), *_contracts()]
+    checks = [*_machine(installation), *_secrets(installation), *_archive(installation), *_broker(), *_contracts()]
     address = os.environ.get("CITYDATA_DATABASE_URL")
     if not address:
         return [*checks, Check("database", "note", "not running, so not examined", "./citydata up")]
@@ -109,6 +110,24 @@ def _archive(installation: Installation) -> Iterator[Check]:
         )
     except (OSError, settings.SettingMissing) as error:
         yield Check("archive", "problem", str(error), "see CITYDATA_ARCHIVE")
+
+
+def _broker() -> Iterator[Check]:
+    url = broker.address()
+    if not url:
+        return
+    try:
+        yield Check("broker", "ok", f"Redis {broker.ask(url)} at {broker.place(url)}")
+        answering = broker.workers(url)
+    except broker.BrokerError as error:
+        yield Check("broker", "problem", str(error), "start Redis, or unset CITYDATA_BROKER_URL to run on one machine")
+        return
+    yield Check(
+        "workers",
+        "ok" if answering else "note",
+        ", ".join(name.removeprefix("celery@") for name in answering) or "none answers: tasks wait until one does",
+        "" if answering else "./citydata up, or on another machine ./citydata server worker",
+    )
 
 
 def _contracts() -> Iterator[Check]:

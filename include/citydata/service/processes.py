@@ -149,5 +149,5 @@ def _ended(process: psutil.Process) -> bool:
 
 
 def _digest(command: Sequence[str], environment: Mapping[str, str]) -> str:
-    settings = {name: value for name, value in environment.items() if name.startswith(("AIRFLOW", "CITYDATA_"))}
+    settings = {name: value for name, value in environment.items() if name.startswith(("AIRFLOW", "CITYDATA_", "AWS_"))}
     return hashlib.sha256(json.dumps([list(command), settings], sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,10 @@ import psycopg
 from psycopg import sql
 
 from citydata import contract, database, ops, schedule
+from citydata.service import broker
 from citydata.service.installation import Installation
+
+BROKER = "broker"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ def status(installation: Installation, *, batches: int = 10) -> Status:
     if installation.simulated_services:
         services[installation.sources.name] = installation.sources.is_running()
     services |= installation.airflow.answering() if installation.served else installation.airflow.running()
+    workers = _workers(services)
     result = Status(services)
     if services.get("airflow-api-server"):
         result.addresses["airflow"] = installation.airflow.url
@@ -62,11 +66,29 @@ def status(installation: Installation, *, batches: int = 10) -> Status:
         result.services["database"] = False
         if services.get("postgresql", True):
             result.findings.append(Finding("failed", database.cleaned(error), ["database"], "./citydata doctor"))
-    if not all(result.services.values()):
-        down = [name for name, runs in result.services.items() if not runs]
+    result.findings = [*workers, *result.findings]
+    down = [name for name, runs in result.services.items() if not runs and name != BROKER]
+    if down:
         start = "docker compose up --detach" if installation.served else "./citydata up"
         result.findings.insert(0, Finding("failed", "not running", down, start))
     return result
+
+
+def _workers(services: dict[str, bool]) -> list[Finding]:
+    """Note the broker among the services, and say when it or the workers, wherever they run, do not answer."""
+    url = broker.address()
+    if not url:
+        return []
+    try:
+        answering = broker.workers(url)
+    except broker.BrokerError as error:
+        services[BROKER] = False
+        return [Finding("failed", str(error), [BROKER], "./citydata doctor")]
+    services[BROKER] = True
+    if answering:
+        return []
+    text = f"no worker answers at the broker {broker.place(url)}: tasks wait until one does"
+    return [Finding("failed", text, ["workers"], "./citydata doctor")]
 
 
 @dataclass(frozen=True)

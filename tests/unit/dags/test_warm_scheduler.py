@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from citydata import settings
+from citydata.service import airflow
 
 CALL = """
 import sys
@@ -22,6 +23,7 @@ def _loaded(job: str, executor: str = "LocalExecutor") -> list[str]:
         env=os.environ
         | {
             "AIRFLOW__CORE__EXECUTOR": executor,
+            "CITYDATA_PRELOADED": " ".join(airflow._PRELOADED),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.ROOT / "plugins"),
             "PYTHONPATH": os.pathsep.join((str(settings.ROOT / "include"), str(settings.ROOT))),
         },

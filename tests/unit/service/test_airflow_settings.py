@@ -1,6 +1,8 @@
 """What Airflow's processes, and so all tasks, are given."""
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,14 +13,21 @@ SERVER = "postgresql://postgres:hush@127.0.0.1:5999/citydata"
 
 
 @pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Airflow]:
     for name in ("FERNET_KEY", "SECRET_KEY", "JWT_SECRET", "ADMIN_PASSWORD", "DATABASE_PASSWORD"):
         monkeypatch.setenv(f"CITYDATA_AIRFLOW_{name}", f"generated-{name}")
     monkeypatch.setenv("CITYDATA_DATABASE_URL", SERVER)
     monkeypatch.setenv("CITYDATA_PASSWORD_LOADER", "loader")
     monkeypatch.setenv("AIRFLOW_CONN_ARCHIVE", "kept")
     monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "True")
-    return Airflow(tmp_path, SERVER).environment()
+    for name in ("CITYDATA_BROKER_URL", "CITYDATA_WORKERS", "CITYDATA_WORKER_LOG_PORT", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return lambda: Airflow(tmp_path, SERVER)
+
+
+@pytest.fixture
+def environment(airflow: Callable[[], Airflow]) -> dict[str, str]:
+    return airflow().environment()
 
 
 def test_tasks_know_where_the_database_is_and_not_its_administrator(environment: dict[str, str]) -> None:
@@ -78,3 +87,55 @@ def test_a_worker_bears_the_name_of_its_container(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOSTNAME", "worker-2")
     assert Airflow.command("worker")[-2:] == ["--celery-hostname", "worker-2"]
     assert Airflow.command("dag-processor") == [sys.executable, "-m", "airflow", "dag-processor"]
+
+
+BROKER = "redis://:hushed@127.0.0.1:5998/0"
+
+
+def test_without_a_broker_the_scheduler_runs_the_tasks(
+    environment: dict[str, str], airflow: Callable[[], Airflow]
+) -> None:
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert not [name for name in environment if name.startswith("AIRFLOW__CELERY")]
+    assert not [name for name in airflow().running() if "worker" in name]
+
+
+def test_with_a_broker_workers_run_them(airflow: Callable[[], Airflow], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITYDATA_BROKER_URL", BROKER)
+    monkeypatch.setenv("CITYDATA_WORKERS", "2")
+    environment = airflow().environment()
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+    assert environment["AIRFLOW__CELERY__RESULT_BACKEND"] == f"db+{environment['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN']}"
+    assert int(environment["AIRFLOW__CELERY__WORKER_CONCURRENCY"]) >= 2
+    # The longest task ends before the broker would give it to a second worker.
+    assert float(environment["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]) >= 24 * 3600
+    imported = json.loads(environment["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])["imports"]
+    assert imported == environment["CITYDATA_PRELOADED"].split()
+    assert "great_expectations" in imported
+    workers = [name for name in airflow().running() if "worker" in name]
+    assert workers == ["airflow-worker-1", "airflow-worker-2"]
+    monkeypatch.setenv("CITYDATA_WORKERS", "0")
+    assert not [name for name in airflow().running() if "worker" in name]
+
+
+def test_workers_of_one_machine_have_names_of_their_own_and_no_secret_among_their_arguments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CITYDATA_BROKER_URL", BROKER)
+    monkeypatch.setenv("HOSTNAME", "machine")
+    monkeypatch.setenv("CITYDATA_WORKER_LOG_PORT", "8793")
+    commands = [Airflow.command(name)[2:] for name in ("worker-1", "worker-2", "worker")]
+    assert [command[-1] for command in commands] == ["machine-1", "machine-2", "machine"]
+    # On one machine the logs are on one disk; elsewhere the worker serves them.
+    assert ["--skip-serve-logs" in command for command in commands] == [True, True, False]
+    assert "hushed" not in json.dumps(commands)
+
+
+def test_a_broker_with_a_certificate_is_verified(
+    airflow: Callable[[], Airflow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITYDATA_BROKER_URL", BROKER.replace("redis:", "rediss:"))
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/town.pem")
+    environment = airflow().environment()
+    names = ("SSL_ACTIVE", "SSL_MUTUAL_TLS", "SSL_CACERT")
+    assert [environment[f"AIRFLOW__CELERY__{name}"] for name in names] == ["True", "False", "/etc/town.pem"]
