@@ -23,7 +23,7 @@ app = typer.Typer(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(servers.up, servers.status, servers.down, servers.reset, servers.doctor, servers.simulate),
-    *(steps.run, steps.deploy, proof.check, docs.docs),
+    *(steps.run, steps.deploy, proof.check, proof.licences, docs.docs),
 )
 for command in COMMANDS:
     app.command()(command)

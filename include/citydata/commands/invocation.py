@@ -21,11 +21,13 @@ def explained() -> Iterator[None]:
     from citydata import audit, contract, database, deploy, extract, geopackage, ops, release, transform
     from citydata.documentation import DocumentationError
     from citydata.governance import attestation, inventory, snapshot
+    from citydata.licences import LicenceError
     from citydata.service import airflow, broker, inputs, installation, postgres, server
     from citydata.settings import SettingMissing
 
     foreseen = (
         DocumentationError,
+        LicenceError,
         SettingMissing,
         airflow.AirflowError,
         attestation.AttestationError,

@@ -1,9 +1,11 @@
-"""Check the descriptions and run the tests."""
+"""Check the descriptions and the licences, and run the tests."""
 
 import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -53,3 +55,28 @@ def check(json_: Json = False) -> None:
             typer.echo(f"left out of this town's {text}")
         typer.echo(f"{len(found)} problems" if found else "contracts, suites, lineage and inventory are well")
     raise typer.Exit(int(bool(found)))
+
+
+def licences(
+    directory: Annotated[
+        Path | None, typer.Option(help="Where to write them. [default: export/licences in CITYDATA_HOME]")
+    ] = None,
+) -> None:
+    """Write what the platform is made of: a bill of materials (CycloneDX) and the licence of each package.
+
+    Exit codes: 0 every licence is one that include/licences.yaml allows, 1 some is not.
+    """
+    from citydata import licences
+    from citydata.service import state
+
+    with invocation.explained():
+        written, packages = licences.write(directory or state.home() / "export" / "licences")
+    for path in written:
+        typer.echo(path)
+    refused = [f"{one.name} {one.version}: {one.problem}" for one in packages if one.problem]
+    for problem in refused:
+        typer.secho(problem, fg="red", err=True)
+    if refused:
+        invocation.fail(
+            "Read the licence; then allow it in include/licences.yaml, with a reason, or remove the package."
+        )
