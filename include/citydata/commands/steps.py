@@ -74,13 +74,18 @@ def run(
 
 
 def deploy() -> None:
-    """Bring the database to this version: migrations, roles, tables and grants from contracts.
+    """Bring the database to this version: migrations, roles, tables and grants from contracts; in Airflow, where it runs, pools.
 
     Again, it changes nothing.
     """
+    from citydata import schedule
     from citydata.deploy import deploy as bring
 
-    invocation.installation()
+    installation = invocation.installation()
     with invocation.explained():
-        for change in bring() or ["nothing to change"]:
-            typer.echo(change)
+        changes = bring()
+        if installation.airflow.is_running():
+            made = installation.airflow.api().ensure_pools(schedule.pools())
+            changes += [f"made Airflow's pool {name}" for name in made]
+    for change in changes or ["nothing to change"]:
+        typer.echo(change)

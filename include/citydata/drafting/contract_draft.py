@@ -32,6 +32,7 @@ def pair(key: str, value: Any, comment: str | None = None) -> str:
 
 def setting(name: str, value: Any, comment: str | None = None) -> str:
     """An entry of `customProperties`; its comment is written only where it is empty."""
+    name = quoted(name) if name in ("true", "false") else name
     text = f"- {{property: {name}, value: {quoted(value)}}}"
     return f"{text}  # {comment}" if value in (None, "") and comment else text
 
@@ -140,6 +141,8 @@ def _platform(
     yield setting("description_en", said.description_en, DECIDES["description_en"])
     yield "- property: connector"
     yield "  value:"
+    if "complete" in found.connector:
+        yield "    # complete: a file is taken when FILE.done lies beside it; or manifest, or settled (unchanged for settle_seconds)"
     for key, value in found.connector.items():
         yield f"    {pair(key, value, found.undecided.get(key))}" if value != "" else f'    {key}: ""'
     yield "# Proposed: each batch holds everything, and what it lacks is closed. A source that tells what changed is an increment."

@@ -78,6 +78,7 @@ def _file(path: Path, directory: str, report: Report) -> Sample:
         raise DraftError(f"{path} is empty: a draft is made from rows")
     connector: dict[str, Any] = {"type": "files", "directory": directory, "pattern": _pattern(path)}
     connector |= {"compression": "gzip"} if packed else {}
+    connector["complete"] = "done_file"
     try:
         return of_text(text, connector, whole=whole)
     except DraftError as error:

@@ -411,13 +411,14 @@ class Api:
                 )
             time.sleep(1)
 
-    def ensure_pools(self, pools: Iterable[Pool]) -> None:
-        """Make the pools that are missing; the size of those that are there is the administrator's."""
+    def ensure_pools(self, pools: Iterable[Pool]) -> list[str]:
+        """Make the pools that are missing, and return their names; the size of those that are there is the administrator's."""
         present = {pool["name"] for pool in self._get("pools", limit=100)["pools"]}
-        for pool in pools:
-            if pool.name not in present:
-                body = {"name": pool.name, "slots": pool.slots, "description": pool.description}
-                self._request("POST", "pools", json={**body, "include_deferred": False})
+        missing = [pool for pool in pools if pool.name not in present]
+        for pool in missing:
+            body = {"name": pool.name, "slots": pool.slots, "description": pool.description}
+            self._request("POST", "pools", json={**body, "include_deferred": False})
+        return [pool.name for pool in missing]
 
     def trigger(self, dag: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run of `dag` now and return its run id."""

@@ -123,7 +123,9 @@ def status_view(status: Status) -> Group:
         services.add_row(name, Text("running", style="green") if runs else Text("not running", style="red"))
     parts: list[Table | Text] = [services]
     for name, address in status.addresses.items():
-        parts.append(Text(f"{name}: {address}", overflow="fold"))
+        parts.append(Text(f"{name.replace('_', ' ')}: {address}", overflow="fold"))
+    for dataset, gaps in status.drafts.items():
+        parts.append(Text(f"draft {dataset}: {gaps} things to do in its contract; ./citydata check names them"))
     if status.findings:
         findings = Table("", "cause", "what", "next")
         for finding in status.findings:

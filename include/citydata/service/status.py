@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from citydata import contract, database, ops, schedule
+from citydata import backfill, contract, database, ops, schedule, settings
 from citydata.service import broker
 from citydata.service.installation import Installation
 
@@ -30,6 +30,8 @@ class Status:
     services: dict[str, bool]
     addresses: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    drafts: dict[str, int] = field(default_factory=dict)
+    """Datasets that are not finished, and how many things are to do in their contracts. They wait for nobody's attention."""
     batches: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -53,15 +55,19 @@ def status(installation: Installation, *, batches: int = 10) -> Status:
         services[installation.sources.name] = installation.sources.is_running()
     services |= installation.airflow.answering() if installation.served else installation.airflow.running()
     workers = _workers(services)
-    result = Status(services)
+    result = Status(services, drafts={draft.dataset: len(draft.gaps) for draft in contract.drafts().values()})
     if services.get("airflow-api-server"):
         result.addresses["airflow"] = installation.airflow.url
     try:
         with database.connect("engineer", autocommit=True, connect_timeout=5) as connection:
+            result.addresses["drop_directory"] = str(settings.drop_directory())
             if not installation.served:  # among services it has another name than for people
                 result.addresses["database"] = database.url("bi")
             result.batches = _latest(connection, batches)
-            result.findings = [*_failed(connection), *_held(connection), *_late(connection), *_stale(connection)]
+            result.findings = [
+                *(*_failed(connection), *_held(connection), *_late(connection), *_stale(connection)),
+                *_held_back(connection),
+            ]
     except (psycopg.OperationalError, database.settings.SettingMissing) as error:
         result.services["database"] = False
         if services.get("postgresql", True):
