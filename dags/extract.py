@@ -5,20 +5,13 @@ from orchestration import alerts, retries, steps
 
 from citydata import schedule, town
 
-WINDOW = {
-    "from": Param(
-        None,
-        type=["null", "string"],
-        format="date-time",
-        title="From",
-        description="Backfill: read again what the source changed at or after this moment. Empty: go on from the watermark.",
-    ),
-    "to": Param(
-        None,
-        type=["null", "string"],
-        format="date-time",
-        title="To",
-        description="Backfill: up to this moment, which is not included. Empty: until now.",
+BACKFILL = {
+    "reason": Param("", type="string", title="Reason", description="Of a backfill: why; it is kept in the ledger."),
+    "wait_for_approval": Param(
+        False,
+        type="boolean",
+        title="Wait for approval",
+        description="Of a backfill: compare with what people read, and release after approval only.",
     ),
 }
 
@@ -32,7 +25,7 @@ for extract in schedule.extracts():
         catchup=False,
         max_active_runs=1,
         tags=extract.tags,
-        params=WINDOW,
+        params=BACKFILL,
         default_args={
             "owner": extract.owner,
             **retries.defaults(),

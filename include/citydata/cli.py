@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import typer
 
-from citydata.commands import batch, docs, export, governance, proof, quarantine, server, servers, steps
+from citydata.commands import backfill, batch, docs, export, governance, proof, quarantine, server, servers, steps
 
 EXIT_CODES = "Exit codes: 0 well, 1 failure, 2 wrong usage, 3 something is held, late or stale, 130 interrupted."
 
@@ -32,6 +32,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 )
 for name, group in {
     "batch": batch.app,
+    "backfill": backfill.app,
     "quarantine": quarantine.app,
     "governance": governance.app,
     "export": export.app,

@@ -39,10 +39,14 @@ class NumberFormat(Strict):
 
 
 class Scope(Strict):
-    """What a batch covers: everything, or the key values that occur in it."""
+    """What a batch covers: everything, or the key values that occur in it.
+
+    `period` says that the one column's values are periods of time, by which a backfill can ask for them: `year` is an integer.
+    """
 
     type: Literal["everything", "keys"] = "everything"
     columns: list[str] = Field(default=[])
+    period: Literal["year"] | None = None
 
 
 class Watermark(Strict):
@@ -595,6 +599,12 @@ class _Reader:
                 raise self.error(
                     ("customProperties",), f"{setting} names the column “{column}”; allowed: {', '.join(sorted(names))}"
                 )
+        if platform.scope.period and [c.type for c in contract.columns if c.name in platform.scope.columns] != [
+            "integer"
+        ]:
+            raise self.error(
+                ("customProperties",), "scope.period year needs one column, an integer: {columns: [fiscal_year]}"
+            )
         if isinstance(platform.connector, RestConnector) and platform.connector.parts:
             part = next(c for c in contract.columns if c.name == platform.scope.columns[0])
             wanted = {"integer": int, "string": str}.get(part.type)

@@ -416,6 +416,10 @@ def _grants(connection: Connection) -> None:
         run(
             f"ALTER DEFAULT PRIVILEGES FOR ROLE citydata_transformer_login IN SCHEMA {schema} GRANT SELECT ON TABLES TO {BUILT_READER}"
         )
+    run(
+        "GRANT INSERT, UPDATE, DELETE ON ops.backfill, ops.backfill_window, ops.backfill_run, ops.backfill_difference TO citydata_loader"
+    )
+    run("GRANT INSERT ON ops.contract_change TO citydata_loader")
 
 
 def _governance_grants(run: Callable[..., None]) -> None:

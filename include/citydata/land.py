@@ -7,7 +7,9 @@ and empty after a crash, so whoever reads one first asks `ensure`.
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -45,14 +47,27 @@ REFUSED_FLUSH = 2_000  # refused rows in memory at a time
 
 
 class Landing:
-    """Loads the blocks of one batch and counts what happened to their rows."""
+    """Loads the blocks of one batch and counts what happened to their rows.
 
-    def __init__(self, contract: Contract, batch_id: int, columns: list[Column], part: list[Any] | None = None) -> None:
+    `part` are the values of the scope's columns that were asked for. A source that sends others ignores the filter; where the
+    content is known to hold others (`selected`), they are not the batch's: they are counted in `aside` and nowhere else.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        batch_id: int,
+        columns: list[Column],
+        part: list[Any] | None = None,
+        *,
+        selected: bool = False,
+    ) -> None:
         self.contract, self.batch_id, self.columns = contract, batch_id, columns
         self.table = sql.Identifier("landing", f"b{batch_id}")
         self.refused_table = sql.Identifier("landing", f"b{batch_id}_refused")
         self.extracted = 0
         self.landed = 0
+        self.aside = 0
         self.unexpected: dict[str, int] = {}
         zone = town.load().time_zone
         self._casters = {column.name: formats.caster(column, zone) for column in columns}
@@ -61,6 +76,7 @@ class Landing:
         self._refused: list[tuple[int, str | None, list[str], str]] = []
         self._part = tuple(part) if part else None  # what was asked for; the batch covers it even when no row comes
         self._parts: set[tuple[Any, ...]] = {self._part} if self._part else set()
+        self._selection = Parts(contract) if selected else None
 
     @property
     def physical(self) -> dict[str, str]:
@@ -110,6 +126,10 @@ class Landing:
 
     def _checked(self, block: Block) -> pa.RecordBatch:
         """The rows of a block that are right, typed; the others are noted for quarantine."""
+        if self._selection and self._part:
+            received = len(block.rows)
+            block = _filtered(block, self._selection.may_be(block, self._part))
+            self.aside += received - len(block.rows)
         rows = len(block.rows)
         self.extracted += rows + len(block.refused)
         arrays: dict[str, pa.Array] = {"_row": block.numbers}
@@ -291,6 +311,45 @@ class Landing:
         return found
 
 
+class Parts:
+    """Which part of its dataset each row of a content belongs to: the values of the scope's columns."""
+
+    def __init__(self, contract: Contract) -> None:
+        zone = town.load().time_zone
+        self._columns = [column for column in contract.columns if column.name in contract.scope.columns]
+        self._casters = [formats.caster(column, zone) for column in self._columns]
+
+    def counted(self, blocks: Iterator[Block]) -> Counter[tuple[Any, ...]]:
+        """Rows by part. Those of which the part cannot be read are in none."""
+        counts: Counter[tuple[Any, ...]] = Counter()
+        for block in blocks:
+            values = pa.table(dict(zip((column.name for column in self._columns), self._values(block), strict=True)))
+            grouped = values.drop_null().group_by(values.column_names).aggregate([([], "count_all")])
+            parts = zip(*(grouped.column(name).to_pylist() for name in values.column_names), strict=True)
+            counts.update(dict(zip(parts, grouped.column("count_all").to_pylist(), strict=True)))
+        return counts
+
+    def may_be(self, block: Block, part: tuple[Any, ...]) -> pa.Array:
+        """A mask of the rows of a part, and of those that may be of it, because their part cannot be read."""
+        mask = pa.array([True] * len(block.rows))
+        for values, wanted in zip(self._values(block), part, strict=True):
+            mask = pc.and_(mask, pc.fill_null(pc.equal(values, pa.scalar(wanted, values.type)), True))
+        return mask
+
+    def _values(self, block: Block) -> list[pa.Array]:
+        present = block.rows.schema.names
+        texts = [  # a field that no record of a JSON document has is in no block
+            block.rows.column(column.name) if column.name in present else pa.nulls(len(block.rows), pa.string())
+            for column in self._columns
+        ]
+        return [caster(text).values for caster, text in zip(self._casters, texts, strict=True)]
+
+
+def _filtered(block: Block, mask: pa.Array) -> Block:
+    broken = {rule: rows.filter(mask) for rule, rows in block.broken.items()}
+    return replace(block, rows=block.rows.filter(mask), numbers=block.numbers.filter(mask), broken=broken)
+
+
 def _rule_text(column: Column, rule: str) -> str:
     options = column.options
     if rule == "required":
@@ -368,7 +427,8 @@ def reland(connection: Connection, batch: Batch) -> None:
     if not batch.archive_path or not batch.archive_sha256:
         raise ops.BatchError(f"{batch.title} has no archive; it was never complete")
     columns = columns_of(contract, batch.kind)
-    landing = Landing(contract, batch.batch_id, columns, batch.source.get("part"))
+    part, selected = batch.source.get("part"), bool(batch.source.get("selected"))
+    landing = Landing(contract, batch.batch_id, columns, part, selected=selected)
     try:
         chunks = archive.read(batch.archive_path, batch.archive_sha256)
         landing.load(connector(contract).parse(contract, chunks, [column.source_name for column in columns]))

@@ -5,16 +5,18 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from citydata import contract as contracts
-from citydata import database, land, ops, town
+from citydata import database, deliveries, land, ops, town
 from citydata.contract import Contract
 from citydata.extract import (
     NO_DIFFERENCE,
+    Asked,
     Candidate,
     ColumnsDiffer,
     ContentError,
@@ -27,29 +29,34 @@ from citydata.extract import (
 from citydata.extract.archive_storage import ArchiveUnreachable
 from citydata.ops import Batch, Connection
 
+if TYPE_CHECKING:
+    from citydata.release import Release
+    from citydata.transform import Build
+
 log = logging.getLogger(__name__)
 
-Window = tuple[datetime, datetime]
 
-
-def extract_and_land(dataset: str, *, window: Window | None = None, run_id: str | None = None) -> list[int]:
+def extract_and_land(dataset: str, *, asked: Asked | None = None, run_id: str | None = None) -> list[int]:
     """Read what a source has for a dataset; returns the batches that wait for the audit, older ones included.
 
-    `window` (from, to; UTC) restricts a watermark dataset to rows changed in it. Raises SourceError when the source cannot
-    be read; reading it again later loses nothing. A content that is not the contract's is kept as a held batch.
+    With `asked` only what a backfill asks for is read, once. Raises SourceError when the source cannot be read; reading it
+    again later loses nothing. A content that is not the contract's is kept as a held batch.
     """
     contract = contracts.load(dataset)
     with database.connect("loader", autocommit=True) as connection:
         ops.lock(connection, ops.EXTRACTION, dataset)
         _recover(connection, contract)
         _check_controller(contract)
-        position = ops.position(connection, dataset, window)
         with _naming(contract):
-            for candidate in connector(contract).candidates(contract, position):
-                if candidate.offer:
-                    _take_offer(connection, contract, candidate, candidate.offer, run_id)
-                else:
-                    _take(connection, contract, candidate, run_id)
+            if asked is None:
+                position = ops.position(connection, dataset)
+                for candidate in connector(contract).candidates(contract, position):
+                    if candidate.offer:
+                        _take_offer(connection, contract, candidate, candidate.offer, run_id)
+                    else:
+                        _take(connection, contract, candidate, run_id)
+            elif not _is_taken(connection, contract, asked):
+                _take_asked(connection, contract, asked, run_id)
         return [batch.batch_id for batch in ops.in_states(connection, dataset, "landed", "audited")]
 
 
@@ -122,6 +129,40 @@ def _take_offer(
     _note_arrival(connection, contract, offer, content, "taken", batch_id)
 
 
+def _is_taken(connection: Connection, contract: Contract, asked: Asked) -> bool:
+    """Whether what a backfill asks for was read before it was interrupted. Of several batches the load comes last."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM ops.batch WHERE dataset = %s AND source @> %s AND kind = 'load'"
+        " AND state NOT IN ('failed', 'rejected', 'superseded'))",
+        (contract.dataset, Jsonb(asked.mark)),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _take_asked(connection: Connection, contract: Contract, asked: Asked, run_id: str | None) -> None:
+    if asked.part is None:
+        position = ops.position(connection, contract.dataset, asked.window)
+        for candidate in connector(contract).candidates(contract, position):
+            _take(connection, contract, replace(candidate, source=candidate.source | asked.mark), run_id)
+        return
+    part = tuple(asked.part)
+    delivery = deliveries.newest(connection, contract, [part]).get(part)
+    if delivery is None:
+        log.info("%s: no delivery has %s, so nothing is read and nothing closed", contract.dataset, asked.part)
+    elif delivery.candidate:
+        # Not the file's digest: the next extraction takes the file whole, with the parts that are left aside here.
+        source = delivery.candidate.source | asked.mark
+        candidate = replace(delivery.candidate, source=source, offer=None, part=asked.part, selected=True)
+        _take(connection, contract, candidate, run_id)
+    elif delivery.batch:
+        source = {"part": asked.part, "selected": True, "part_of": delivery.batch.batch_id} | asked.mark
+        batch_id = _repeat(connection, contract, delivery.batch.batch_id, source, run_id=run_id)
+        try:
+            land.reland(connection, ops.get(connection, batch_id))
+        except ContentError as error:
+            log.warning("%s batch %s is held: %s", contract.dataset, batch_id, error)
+
+
 def _returned(connection: Connection, contract: Contract, batch_id: int, offer: Offer) -> bool:
     """Whether a known content came back: the source took back what it had sent in between, so it is news again."""
     row = connection.execute(
@@ -153,7 +194,7 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
     fetch: Fetch | None = None
     wrong: ContentError | None = None
     try:
-        landing = land.Landing(contract, batch_id, columns, candidate.part)
+        landing = land.Landing(contract, batch_id, columns, candidate.part, selected=candidate.selected)
         writer = archive.Writer(contract, batch_id)
         fetch = protocol.fetch(contract, candidate)
         chunks = writer.tee(fetch.chunks)
@@ -179,6 +220,8 @@ def _take(connection: Connection, contract: Contract, candidate: Candidate, run_
     observed = candidate.observed_at or datetime.fromisoformat(fetch.source["server_time"])
     with connection.transaction():  # killed in between, the batch would be landed again and not held
         source = fetch.source | ({"part": candidate.part} if candidate.part else {})
+        if candidate.selected:
+            source |= {"selected": True, "rows_of_other_parts": landing.aside}
         if isinstance(wrong, ColumnsDiffer):
             source["columns"] = wrong.columns
         elif (
@@ -200,8 +243,9 @@ def _check_manifest(fetch: Fetch, candidate: Candidate, landing: land.Landing) -
     manifest = fetch.source.get("manifest", {})
     if "sha256" in manifest and str(manifest["sha256"]).lower() != candidate.content_sha256:
         raise ContentError("the manifest's sha256 is not that of the file")
-    if "rows" in manifest and int(manifest["rows"]) != landing.extracted:
-        raise ContentError(f"the manifest says {manifest['rows']} rows, the file has {landing.extracted}")
+    received = landing.extracted + landing.aside
+    if "rows" in manifest and int(manifest["rows"]) != received:
+        raise ContentError(f"the manifest says {manifest['rows']} rows, the file has {received}")
 
 
 def audit_and_publish(datasets: Iterable[str], batch_ids: list[int]) -> dict[str, list[Any]]:
@@ -266,7 +310,7 @@ def replay(batch_id: int) -> Batch:
                 raise ops.BatchError(
                     f"{batch.title} was followed by batch {same_scope[-1].batch_id}; replay that one, or rebuild the dataset"
                 )
-            batch_id = _repeat(connection, contract, batch_id)
+            batch_id = _replayed(connection, contract, batch_id)
         else:
             with connection.transaction():
                 batch_id = _in_sequence(connection, batch)
@@ -284,7 +328,7 @@ def _in_sequence(connection: Connection, batch: Batch) -> int:
     published = ops.in_states(connection, batch.dataset, "published")
     if not published or published[-1].batch_id < batch.batch_id:
         return batch.batch_id
-    again = _repeat(connection, contracts.load(batch.dataset), batch.batch_id)
+    again = _replayed(connection, contracts.load(batch.dataset), batch.batch_id)
     land.drop(connection, batch.batch_id)
     connection.execute(
         "UPDATE ops.batch SET state = 'superseded', held = landed WHERE batch_id = %s", (batch.batch_id,)
@@ -299,16 +343,27 @@ def _again(connection: Connection, batch_id: int) -> None:
     audit_and_publish([batch.dataset], [batch_id])
 
 
-def _repeat(connection: Connection, contract: Contract, batch_id: int) -> int:
-    """A new batch that shares the archive of an older one, and what a person decided about it."""
+def _replayed(connection: Connection, contract: Contract, batch_id: int) -> int:
+    """A new batch in an older one's place, with what a person decided about it."""
+    again = _repeat(connection, contract, batch_id, {"replay_of": batch_id}, run_id="replay")
+    connection.execute(
+        "UPDATE ops.batch new SET decided_by = old.decided_by, decided_reason = old.decided_reason, decided_at = old.decided_at"
+        " FROM ops.batch old WHERE new.batch_id = %s AND old.batch_id = %s",
+        (again, batch_id),
+    )
+    return again
+
+
+def _repeat(
+    connection: Connection, contract: Contract, batch_id: int, source: dict[str, Any], *, run_id: str | None
+) -> int:
+    """A new batch that shares the archive of an older one; `source` is added to what the older one says of it."""
     row = connection.execute(
         "INSERT INTO ops.batch (dataset, kind, mode, scope, state, contract_version, contract_hash, observed_at, archive_path,"
-        " archive_sha256, content_sha256, source, watermark_from, watermark_to, decided_by, decided_reason, decided_at, sealed_at, run_id)"
+        " archive_sha256, content_sha256, source, watermark_from, watermark_to, sealed_at, run_id)"
         " SELECT dataset, kind, mode, scope, 'sealed', %s, %s, observed_at, archive_path, archive_sha256, content_sha256,"
-        " source || jsonb_build_object('replay_of', batch_id), watermark_from, watermark_to, decided_by,"
-        " decided_reason, decided_at, clock_timestamp(), 'replay'"
-        " FROM ops.batch WHERE batch_id = %s RETURNING batch_id",
-        (contract.version, contract.hash, batch_id),
+        " source || %s, watermark_from, watermark_to, clock_timestamp(), %s FROM ops.batch WHERE batch_id = %s RETURNING batch_id",
+        (contract.version, contract.hash, Jsonb(source), run_id, batch_id),
     ).fetchone()
     assert row
     return int(row[0])
@@ -317,13 +372,14 @@ def _repeat(connection: Connection, contract: Contract, batch_id: int) -> int:
 def rebuild(dataset: str) -> int:
     """Make the versioned table anew from the archives of all published batches, in their order; returns their number.
 
-    The table ends identical: version by version, with the same batches that opened and closed them. Raises ContentError,
-    with nothing changed, when an archive is missing, damaged or cannot be opened.
+    The table ends identical: version by version, with the same batches that opened and closed them. Batches that wait to be
+    published, or that a killed rebuild left waiting, are among them. Raises ContentError, with nothing changed, when an
+    archive is missing, damaged or cannot be opened.
     """
     contract = contracts.load(dataset)
     with database.connect("loader", autocommit=True) as connection:
         ops.lock(connection, ops.EXTRACTION, dataset)
-        batches = ops.in_states(connection, dataset, "published")
+        batches = ops.in_states(connection, dataset, "published", "sealed", "landed", "audited")
         for batch in batches:
             archive.verify(batch.archive_path or "", batch.archive_sha256 or "")
         with database.connect_admin() as owner:
@@ -332,30 +388,39 @@ def rebuild(dataset: str) -> int:
             owner.execute("DELETE FROM ops.coverage WHERE dataset = %s", (dataset,))
             owner.execute("DELETE FROM ops.watermark WHERE dataset = %s", (dataset,))
             owner.execute(
-                "UPDATE ops.batch SET state = 'sealed' WHERE dataset = %s AND state = 'published'", (dataset,)
+                "UPDATE ops.batch SET state = 'sealed' WHERE dataset = %s AND state IN ('published', 'landed', 'audited')",
+                (dataset,),
             )
         for batch in batches:
             _again(connection, batch.batch_id)
     return len(batches)
 
 
-def run(datasets: Iterable[str], *, window: Window | None = None, build: bool = True) -> dict[str, list[Any]]:
+def build_and_release(*, full: bool = False, run_id: str | None = None) -> "tuple[Build, Release]":
+    """Build what is out of date, release what can be, and compare what a backfill would change with what people read."""
+    from citydata import backfill, geopackage, release, transform  # noqa: PLC0415
+
+    built = transform.build(full=full, run_id=run_id)
+    released = release.release(built.build_id, run_id=run_id)
+    geopackage.refresh()
+    backfill.compare(run_id=run_id)
+    return built, released
+
+
+def run(datasets: Iterable[str], *, build: bool = True) -> dict[str, list[Any]]:
     """All steps without a scheduler: extract, land, audit, publish, and build and release when anything changed.
 
     A source that cannot be read does not stop the others; its error is raised at the end.
     """
-    from citydata import geopackage, release, transform  # noqa: PLC0415
-
     chosen, batch_ids, errors = list(datasets), [], []
     for dataset in chosen:
         try:
-            batch_ids += extract_and_land(dataset, window=window)
+            batch_ids += extract_and_land(dataset)
         except (SourceError, ContentError, ControllerOver) as error:
             errors.append(error)
     published = audit_and_publish(chosen, batch_ids)
     if build and any(batch.altered for batches in published.values() for batch in batches):
-        release.release(transform.build().build_id)
-        geopackage.refresh()
+        build_and_release()
     if errors:
         raise ExceptionGroup(f"{len(errors)} of {len(chosen)} datasets could not be read", errors)
     return published

@@ -89,6 +89,12 @@ class _Plan:
     made_of: dict[str, set[str]]
     reasons: dict[str, str]
 
+    def stay(self, table: Table, reason: str) -> None:
+        """Leave the groups that use a table as they are."""
+        for group, nodes in self.made_of.items():
+            if table.unique_id in nodes:
+                self.reasons.setdefault(group, reason)
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -123,15 +129,50 @@ def release(build_id: int, run_id: str | None = None) -> Release:
         ) from None
 
 
-def _new(connection: Connection, build_id: int, run_id: str | None) -> Release:
-    document = transform.manifest(_code_of(connection, build_id))
-    built = tables(document)
+def difference(build_id: int) -> tuple[dict[str, list[Change]], dict[str, str]]:
+    """What a release of a build that compares would write, by group, and why some groups would stay as they are.
+
+    Everything is done as a release does it and rolled back: readers notice nothing. Raises ReleaseError as `release` does.
+    """
+    try:
+        with database.connect("releaser", autocommit=True) as connection:
+            transform.lock(connection)
+            connection.execute("SET ROLE citydata_releaser")
+            connection.execute(f"SET lock_timeout = '{database.LOCK_TIMEOUT}'")
+            document = transform.manifest(_code_of(connection, build_id, compares=True))
+            plan = _planned(connection, document, build_id, None)
+            group_of = {(table.schema, table.name): table.group for table in plan.built}
+            with connection.transaction(force_rollback=True):
+                for table in plan.built:
+                    try:
+                        _widen(connection, table)
+                    except _Breaking as error:
+                        plan.stay(table, str(error))
+                done = _release(connection, document, plan)
+    except psycopg.Error as error:
+        raise ReleaseError(
+            f"build {build_id}: {database.cleaned(error)}; it could not be compared, build again"
+        ) from None
+    changes: dict[str, list[Change]] = {}
+    for change in done.changes:
+        if change.inserted or change.updated or change.deleted:
+            changes.setdefault(group_of[change.schema, change.table], []).append(change)
+    return changes, done.stale
+
+
+def _planned(connection: Connection, document: Manifest, build_id: int, run_id: str | None) -> _Plan:
     reasons = {group: "; ".join(texts) for group, texts in _failures(connection, document, build_id).items()}
     made_of = {group: transform.closure(document, group) for group in transform.groups(document)}
+    return _Plan(build_id, run_id, tables(document), made_of, reasons)
+
+
+def _new(connection: Connection, build_id: int, run_id: str | None) -> Release:
+    document = transform.manifest(_code_of(connection, build_id))
+    plan = _planned(connection, document, build_id, run_id)
     # Additive changes come first, each in a short transaction of its own: they are empty columns to readers, and
     # the lock they need must not be held while rows are compared.
-    for table in built:
-        if any(group not in reasons and table.unique_id in nodes for group, nodes in made_of.items()):
+    for table in plan.built:
+        if any(group not in plan.reasons and table.unique_id in nodes for group, nodes in plan.made_of.items()):
             try:
                 database.with_lock_retries(connection, functools.partial(_widen, connection, table))
             except psycopg.errors.LockNotAvailable:
@@ -139,11 +180,9 @@ def _new(connection: Connection, build_id: int, run_id: str | None) -> Release:
                     f"{table.title}: readers have kept a table busy for too long to add a column; release again when they are done"
                 ) from None
             except _Breaking as error:
-                for group, nodes in made_of.items():
-                    if table.unique_id in nodes:
-                        reasons.setdefault(group, str(error))
+                plan.stay(table, str(error))
     with connection.transaction():
-        return _release(connection, document, _Plan(build_id, run_id, built, made_of, reasons))
+        return _release(connection, document, plan)
 
 
 def _release(connection: Connection, document: Manifest, plan: _Plan) -> Release:
@@ -205,11 +244,15 @@ def _already(connection: Connection, build_id: int) -> Release | None:
     )
 
 
-def _code_of(connection: Connection, build_id: int) -> str:
+def _code_of(connection: Connection, build_id: int, *, compares: bool = False) -> str:
     """Hash of the code that made the build, once it is sure that build_* still hold it."""
-    row = connection.execute("SELECT state, code_hash FROM ops.build WHERE build_id = %s", (build_id,)).fetchone()
+    row = connection.execute(
+        "SELECT state, code_hash, compares_backfill FROM ops.build WHERE build_id = %s", (build_id,)
+    ).fetchone()
     if row is None:
         raise ReleaseError(f"there is no build {build_id}; `./citydata status` shows the last one")
+    if (row[2] is not None) is not compares:
+        raise ReleaseError(f"build {build_id} only compares what backfill {row[2]} would change; it is not released")
     if row[0] != "built":
         raise ReleaseError(f"build {build_id} broke off ({row[0]}) and cannot be released; build again")
     later = connection.execute(
@@ -438,6 +481,9 @@ def _freshness_of(
                 FROM ops.release r JOIN ops.release_group g USING (release_id)
                 WHERE g.group_name = %(group)s AND g.state = 'stale'
                 AND r.release_id > coalesce((SELECT release_id FROM last), 0)
+            ), held AS (    -- the backfills whose end the table waits for
+                SELECT min(requested_at) AS since, string_agg(backfill_id || ' (' || dataset || ')', ', ' ORDER BY dataset) AS backfills
+                FROM ops.open_backfill WHERE dataset = ANY(%(datasets)s)
             ), horizon AS (
                 SELECT h.dataset, h.batch_id FROM ops.release_horizon h JOIN last USING (release_id)
                 WHERE h.group_name = %(group)s AND h.dataset = ANY(%(datasets)s)
@@ -453,12 +499,12 @@ def _freshness_of(
             )
             INSERT INTO {freshness} AS f
                 (table_name, as_of, released_at, stale_since, reason_fi, reason_sv, reason_en, expected_at)
-            SELECT %(table)s, seen.as_of, (SELECT released_at FROM last), stale.since,
-                CASE WHEN stale.since IS NOT NULL THEN %(fi)s || coalesce(': ' || stale.reason, '') END,
-                CASE WHEN stale.since IS NOT NULL THEN %(sv)s || coalesce(': ' || stale.reason, '') END,
-                CASE WHEN stale.since IS NOT NULL THEN %(en)s || coalesce(': ' || stale.reason, '') END,
+            SELECT %(table)s, seen.as_of, (SELECT released_at FROM last), coalesce(stale.since, held.since),
+                CASE WHEN stale.since IS NOT NULL THEN %(fi)s || coalesce(': ' || stale.reason, '') ELSE %(held_fi)s || held.backfills END,
+                CASE WHEN stale.since IS NOT NULL THEN %(sv)s || coalesce(': ' || stale.reason, '') ELSE %(held_sv)s || held.backfills END,
+                CASE WHEN stale.since IS NOT NULL THEN %(en)s || coalesce(': ' || stale.reason, '') ELSE %(held_en)s || held.backfills END,
                 expected.at
-            FROM seen, stale, expected
+            FROM seen, stale, held, expected
             ON CONFLICT (table_name) DO UPDATE SET as_of = excluded.as_of, released_at = excluded.released_at,
                 stale_since = excluded.stale_since, reason_fi = excluded.reason_fi, reason_sv = excluded.reason_sv,
                 reason_en = excluded.reason_en, expected_at = excluded.expected_at
@@ -472,5 +518,8 @@ def _freshness_of(
             "fi": "Viimeisin päivitys ei läpäissyt tarkistuksia, joten taulussa ovat edelliset tiedot",
             "sv": "Den senaste uppdateringen klarade inte kontrollerna, så tabellen har de föregående uppgifterna",
             "en": "The last update did not pass its checks, so the table holds the data before it",
+            "held_fi": "Taulussa ovat takautuvaa latausta edeltävät tiedot; kesken oleva lataus: ",
+            "held_sv": "Tabellen har uppgifterna före en retroaktiv laddning som pågår: ",
+            "held_en": "The table holds the data before a backfill that has not ended: held back by backfill ",
         },
     )

@@ -241,15 +241,18 @@ def is_last_of_month(moment: datetime) -> bool:
     return (day + timedelta(days=1)).month != day.month
 
 
-def window(start: str | None, end: str | None) -> tuple[datetime, datetime] | None:
-    """The window of a backfill from the texts of its ends (ISO 8601; without an offset in the town's time).
+Window = tuple[datetime, datetime]
+"""From a moment up to another, which is not included; UTC."""
 
-    None when neither is given; an open end is now. Raises ValueError when there is no start or it is not before the end.
+CALENDAR = {"day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
+"""Where days, weeks and months begin, as cron expressions in the town's time."""
+
+
+def window(start: str, end: str | None) -> Window:
+    """The window between the texts of its ends (ISO 8601; without an offset in the town's time). An open end is now.
+
+    Raises ValueError when the start is not before the end.
     """
-    if not start and not end:
-        return None
-    if not start:
-        raise ValueError("`to` without `from`: say from when to read")
     moments = [_moment(start), _moment(end) if end else datetime.now(UTC)]
     if moments[0] >= moments[1]:
         raise ValueError(f"`from` ({start}) is not before `to` ({end or 'now'})")
@@ -258,7 +261,43 @@ def window(start: str | None, end: str | None) -> tuple[datetime, datetime] | No
 
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(town.load().time_zone))).astimezone(UTC)
+    return _utc(moment) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _utc(local: datetime) -> datetime:
+    return local.replace(tzinfo=ZoneInfo(town.load().time_zone)).astimezone(UTC)
+
+
+def _local(moment: datetime) -> datetime:
+    return moment.astimezone(ZoneInfo(town.load().time_zone)).replace(tzinfo=None)
+
+
+def windows(cron: str, start: datetime, end: datetime) -> list[Window]:
+    """What lies between `start` and `end`, cut where the schedule ticks: without a gap, without an overlap."""
+    bounds = [start]
+    # The clock of the wall is counted on, as people write schedules; what it strikes twice in autumn is one bound.
+    ticks = croniter(cron, _local(start))
+    while (tick := _utc(ticks.get_next(datetime))) < end:
+        if tick > bounds[-1]:
+            bounds.append(tick)
+    return list(pairwise([*bounds, end]))
+
+
+def tick_before(cron: str, moment: datetime) -> datetime:
+    """The last tick of a schedule before a moment."""
+    ticks = croniter(cron, _local(moment) + timedelta(seconds=1))
+    while (tick := _utc(ticks.get_prev(datetime))) >= moment:
+        pass
+    return tick
+
+
+def years(start: datetime, end: datetime) -> dict[int, Window]:
+    """The years of the town's calendar that a window touches, each whole."""
+    last = _local(end - timedelta(microseconds=1)).year
+    return {
+        year: (_utc(datetime(year, 1, 1)), _utc(datetime(year + 1, 1, 1)))  # noqa: DTZ001  # the town's clock
+        for year in range(_local(start).year, last + 1)
+    }
 
 
 @dataclass(frozen=True)

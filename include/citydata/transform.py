@@ -576,9 +576,11 @@ def _unreleased_selections(connection: Connection, document: Manifest, released_
 # -- a build ---------------------------------------------------------------------------------------------------------
 
 
-def build(full: bool = False, run_id: str | None = None) -> Build:
+def build(full: bool = False, run_id: str | None = None, compares: int | None = None) -> Build:
     """Fix the horizon and build what is out of date; `full` builds everything anew.
 
+    A dataset with an open backfill is seen as of the batch before it. Only the build that `compares` what the backfill would
+    change sees its batches, and of other datasets what the build before it saw; it is never released.
     A failed test or model does not raise: it is in the returned `failures`, by group. Raises TransformError when the
     build broke off, and it then counts as never having happened.
     """
@@ -587,7 +589,7 @@ def build(full: bool = False, run_id: str | None = None) -> Build:
     with database.connect("transformer", autocommit=True) as connection:
         lock(connection)
         _end_orphans(connection)
-        build_id = _begin(connection, full, code, run_id)
+        build_id = _begin(connection, full, code, run_id, compares)
         log = settings.home() / "logs" / "dbt" / f"build-{build_id}.log"
         try:
             document = _prepare_staging(connection, code, log)
@@ -637,21 +639,32 @@ def _end_orphans(connection: Connection) -> None:
     )
 
 
-def _begin(connection: Connection, full: bool, code: str, run_id: str | None) -> int:
+_HORIZON = (
+    "SELECT %(build)s, dataset, max(batch_id) FROM ops.batch b LEFT JOIN ops.open_backfill f USING (dataset)"
+    " WHERE b.state = 'published' AND (f.horizon IS NULL OR b.batch_id <= f.horizon) GROUP BY dataset"
+)
+_COMPARED_HORIZON = (
+    "SELECT %(build)s, dataset, max(batch_id) FROM ops.batch JOIN ops.backfill f USING (dataset)"
+    " WHERE f.backfill_id = %(compares)s AND batch.state = 'published' GROUP BY dataset"
+    " UNION ALL SELECT %(build)s, dataset, batch_id FROM ops.horizon"
+    " WHERE dataset <> (SELECT dataset FROM ops.backfill WHERE backfill_id = %(compares)s)"
+)
+
+
+def _begin(connection: Connection, full: bool, code: str, run_id: str | None, compares: int | None) -> int:
     with connection.transaction():
         # Whoever holds the lock knows that no other build is at work.
         connection.execute(
             "UPDATE ops.build SET state = 'failed', finished_at = clock_timestamp() WHERE state = 'building'"
         )
         [(build_id,)] = connection.execute(
-            'INSERT INTO ops.build ("full", code_hash, run_id) VALUES (%s, %s, %s) RETURNING build_id',
-            (full, code, run_id),
+            'INSERT INTO ops.build ("full", code_hash, run_id, compares_backfill) VALUES (%s, %s, %s, %s) RETURNING build_id',
+            (full, code, run_id, compares),
         ).fetchall()
         # One statement, one snapshot: the horizons of all datasets are of the same moment.
         connection.execute(
-            "INSERT INTO ops.build_horizon (build_id, dataset, batch_id)"
-            " SELECT %s, dataset, max(batch_id) FROM ops.batch WHERE state = 'published' GROUP BY dataset",
-            (build_id,),
+            "INSERT INTO ops.build_horizon (build_id, dataset, batch_id) " + (_COMPARED_HORIZON if compares else _HORIZON),
+            {"build": build_id, "compares": compares},
         )
         connection.execute("DELETE FROM ops.horizon")
         connection.execute(

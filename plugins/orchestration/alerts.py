@@ -112,6 +112,26 @@ def tell_held(context: Mapping[str, Any], *datasets: str, batch_ids: Iterable[in
         )
 
 
+def tell_waiting(context: Mapping[str, Any]) -> None:
+    """Tell owners about the backfills whose difference this run computed, and which wait for a person now."""
+    from citydata import backfill, database  # noqa: PLC0415
+
+    with database.connect("engineer", autocommit=True) as connection:
+        waiting = backfill.waiting_since(connection, context["run_id"])
+    for found in waiting:
+        rows = sum(change["inserted"] + change["updated"] + change["deleted"] for change in found.changes)
+        send(
+            Message(
+                subject=f"{found.dataset}: backfill {found.backfill_id} waits for approval",
+                datasets=[found.dataset],
+                batch=None,
+                reason=f"a release would write {rows} rows of {len(found.changes)} tables; {', '.join(backfill.what_to_do(found))}",
+                log=_log_url(context["ti"]),
+                runbook=schedule.runbook("backfill-waits"),
+            )
+        )
+
+
 def tell_late(datasets: list[str], context: Mapping[str, Any]) -> None:
     """Callback of a deadline: a run was not done in time. Told are the datasets that are late, if any is."""
     from citydata import database  # noqa: PLC0415

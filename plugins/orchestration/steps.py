@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from airflow.sdk import Asset, Connection, get_current_context, task
+from airflow.sdk import Asset, Connection, Context, get_current_context, task
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from citydata import contract, schedule
@@ -63,15 +63,38 @@ def _clean(error: BaseException | None, seen: set[int]) -> None:
 @task
 @without_values
 def extract_and_land(dataset: str) -> list[int]:
-    """Read what the source has; returns the batches that wait."""
+    """Read what the source has, or in a run of a backfill what it asks for; returns the batches that wait."""
     from citydata import pipeline  # noqa: PLC0415
 
     context = get_current_context()
     _provide_address(dataset)
-    window = schedule.window(context["params"]["from"], context["params"]["to"])
-    waiting = pipeline.extract_and_land(dataset, window=window, run_id=context["run_id"])
+    if context["dag_run"].run_type == "backfill":
+        waiting = _backfilled(dataset, context)
+    else:
+        waiting = pipeline.extract_and_land(dataset, run_id=context["run_id"])
     alerts.tell_held(context, dataset)
     return waiting
+
+
+def _backfilled(dataset: str, context: Context) -> list[int]:
+    """Read the window that ends with the run's tick. A dataset that has none is skipped with the reason."""
+    from citydata import backfill  # noqa: PLC0415
+
+    run = context["dag_run"]
+    try:
+        found, windows = backfill.join(
+            dataset,
+            run.logical_date,
+            reason=context["params"]["reason"] or f"Airflow backfill of {run.dag_id}",
+            person=getattr(run, "triggering_user_name", None) or "Airflow",
+            approval=context["params"]["wait_for_approval"],
+            run_id=context["run_id"],
+        )
+    except backfill.NotPossible as error:
+        raise AirflowSkipException(str(error)) from None
+    if not windows:
+        log.info("%s: another run reads what this one would (backfill %s)", dataset, found.backfill_id)
+    return backfill.read_for_run(found, windows, context["run_id"])
 
 
 @task
@@ -92,14 +115,26 @@ def audit(datasets: list[str]) -> dict[str, list[int]]:
 @task
 @without_values
 def publish(dataset: str) -> dict[str, list[int]]:
-    """Publish what can be; the asset gets an event when the dataset reads differently now, else the task is skipped."""
-    from citydata import pipeline  # noqa: PLC0415
+    """Publish what can be; the asset gets an event when the dataset reads differently now, else the task is skipped.
+
+    The windows of a backfill ring no bell; the run that ends it does, for all of them.
+    """
+    from citydata import backfill, pipeline  # noqa: PLC0415
 
     context = get_current_context()
     done = pipeline.audit_and_publish([dataset], [])[dataset]
     held = [batch.batch_id for batch in done if batch.state == "held"]
     alerts.tell_held(context, dataset, batch_ids=held)
+    settled = backfill.settle_run(dataset, context["run_id"], functools.partial(_active_runs, context))
+    if context["dag_run"].run_type == "backfill" and settled and not settled[1]:
+        raise AirflowSkipException(f"{dataset}: the build comes when backfill {settled[0].backfill_id} has ended")
     changes = _changes(dataset, context["run_id"], [batch.batch_id for batch in done])
+    if settled and settled[1]:
+        names = ("batch_id", "inserted", "changed", "closed")
+        changes += [
+            tuple(batch[name] for name in names) for batch in settled[0].batches if batch["state"] == "published"
+        ]
+    changes = sorted(set(changes))
     altered = [batch_id for batch_id, *counts in changes if any(counts)]
     if not altered:
         raise AirflowSkipException(f"{dataset}: nothing new; {len(changes)} batches published, {len(held)} held")
@@ -109,17 +144,24 @@ def publish(dataset: str) -> dict[str, list[int]]:
     return {"published": [batch_id for batch_id, *_ in changes], "held": held}
 
 
+def _active_runs(context: Context, run_ids: list[str] | None) -> int:
+    """How many runs of this DAG are queued or running: all, or those of the ids."""
+    active: int = context["ti"].get_dr_count(
+        dag_id=context["dag_run"].dag_id, run_ids=run_ids, states=["queued", "running"]
+    )
+    return active
+
+
 @task(outlets=[RELEASE])
 @without_values
 def build_and_release() -> dict[str, Any]:
     """Build what is out of date, everything on the daily run, and release what can be. One task: the two are one chain."""
-    from citydata import geopackage, release, transform  # noqa: PLC0415
+    from citydata import pipeline  # noqa: PLC0415
 
     context = get_current_context()
     full = context["params"]["full"] or context["dag_run"].run_type == "scheduled"
-    build = transform.build(full=full, run_id=context["run_id"])
-    done = release.release(build.build_id, run_id=context["run_id"])
-    geopackage.refresh()
+    build, done = pipeline.build_and_release(full=full, run_id=context["run_id"])
+    alerts.tell_waiting(context)
     if done.stale:
         reasons = "; ".join(f"{group}: {reason}" for group, reason in done.stale.items())
         raise GroupsStale(

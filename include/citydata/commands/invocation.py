@@ -18,7 +18,7 @@ def explained() -> Iterator[None]:
     """Say errors of the platform and of the database in a sentence, without values and without a traceback."""
     import psycopg
 
-    from citydata import audit, contract, database, deploy, extract, geopackage, ops, release, transform
+    from citydata import audit, backfill, contract, database, deploy, extract, geopackage, ops, release, transform
     from citydata.documentation import DocumentationError
     from citydata.governance import attestation, inventory, snapshot
     from citydata.licences import LicenceError
@@ -32,6 +32,7 @@ def explained() -> Iterator[None]:
         airflow.AirflowError,
         attestation.AttestationError,
         audit.AuditError,
+        backfill.BackfillError,
         broker.BrokerError,
         contract.ContractError,
         deploy.DeploymentError,

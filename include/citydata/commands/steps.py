@@ -12,48 +12,31 @@ def run(
     target: Annotated[
         str, typer.Argument(metavar="SYSTEM[.DATASET]", help="What to load; `warehouse` builds and releases only.")
     ],
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="TIME", help="Load again what changed from then on: ISO 8601, in the town's time."
-        ),
-    ] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="… and before then. [default: now]")] = None,
     json_: Json = False,
 ) -> None:
     """Load a system or a dataset now, without the scheduler: extract, land, audit, publish, build, release.
 
-    `--from` and `--to` are for datasets that are read by their time of change; the usual run goes on where the last ended.
+    It goes on where the last one ended; a period that is past is read again by `./citydata backfill`.
 
     Exit codes: 0 done, 1 failure, 2 wrong usage, 3 done but a batch is held or a group is stale.
     """
-    from citydata import contract, database, geopackage, pipeline, release, schedule, transform
+    from citydata import contract, database, pipeline
     from citydata.service import progress
     from citydata.service.display import console, summary
     from citydata.service.up import Outcome
 
     invocation.installation()
-    try:
-        window = schedule.window(since, until)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     with invocation.explained():
         names = contract.load_each()[0]
         chosen = [name for name in names if target in (name, name.partition(".")[0])]
         if not chosen and target != "warehouse":
             raise typer.BadParameter(f"there is no system or dataset {target}; there are {', '.join(names)}")
-        by_time = [name for name in chosen if names[name].watermark]
-        if window and by_time != chosen:
-            raise typer.BadParameter(
-                f"--from needs datasets that are read by their time of change: {', '.join(by_time)}"
-            )
         with database.connect("engineer", autocommit=True) as connection:
             moment = database.now(connection)
             if chosen:
-                pipeline.run(chosen, window=window)
+                pipeline.run(chosen)
             else:
-                release.release(transform.build().build_id)
-                geopackage.refresh()
+                pipeline.build_and_release()
             done = progress.datasets(connection, moment)
             outcome = Outcome(
                 True, [item for item in done if item.dataset in chosen], progress.build(connection, moment)

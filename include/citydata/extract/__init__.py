@@ -103,7 +103,8 @@ class Candidate:
     """Something that can be fetched now as one batch.
 
     `kind` is load, sweep (the keys of all rows: the absent ones are closed) or deletions (keys that the source deleted).
-    Without `observed_at` the batch has the fetch's `server_time`. `part` are the values of the scope's columns that it covers.
+    Without `observed_at` the batch has the fetch's `server_time`. `part` are the values of the scope's columns that it covers;
+    `selected` says that the content holds others too, which are not the batch's.
     """
 
     observed_at: datetime | None
@@ -113,6 +114,16 @@ class Candidate:
     place: Any = None
     source: dict[str, Any] = field(default_factory=dict)
     offer: Offer | None = None
+    part: list[Any] | None = None
+    selected: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a backfill asks for: what changed in a window (from, to; UTC), or a part of the dataset. Batches are marked with `mark`."""
+
+    window: tuple[datetime, datetime]
+    mark: dict[str, Any]
     part: list[Any] | None = None
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from citydata import town
+from citydata.backfill import Backfill
 from citydata.governance import reasons
 from citydata.governance.share import Blocker, Judged, View
 from citydata.governance.snapshot import CountedSystem, EvidenceRow, Figure
@@ -30,6 +31,8 @@ COLOURS = {
     "released": "green",
     "ok": "green",
     "held": "yellow",
+    "waiting": "yellow",
+    "stopped": "yellow",
     "late": "yellow",
     "stale": "yellow",
     "note": "yellow",
@@ -148,6 +151,37 @@ def batch_view(batch: BatchView) -> Group:
         if rows:
             parts.append(rows_table(rows))
     parts += [Text(f"next: {command}") for command in batch.commands]
+    return Group(*parts)
+
+
+def backfill_view(found: Backfill, following: list[str]) -> Group:
+    """A backfill: its facts, windows, batches and difference, and what to type."""
+    facts = Table(f"backfill {found.backfill_id}", f"{found.dataset}: {found.state}")
+    named = {
+        **{"from": found.begins_at, "to": found.ends_at, "made with": found.origin, "reason": found.reason},
+        **{"requested by": found.requested_by, "requested at": found.requested_at},
+        "builds see": f"batches up to {found.horizon}" if not found.ended_at else None,
+        "decided by": found.decided_by,
+        **{"decided reason": found.decided_reason, "decided at": found.decided_at, "ended at": found.ended_at},
+    }
+    for name, value in named.items():
+        if value is not None:
+            facts.add_row(name, _cell(value))
+    windows: list[dict[str, object]] = [
+        {
+            **{"window": one.title, "expected": one.expected, "stood there": one.standing, "state": one.state},
+            "why": one.failure,
+        }
+        for one in found.windows
+    ]
+    parts: list[Table | Text] = [facts, *([rows_table(windows)] if windows else [])]
+    if found.batches:
+        parts.append(rows_table(list(found.batches)))
+    if found.compared_build is not None:
+        parts.append(Text(f"what a release would write (build {found.compared_build}):"))
+        parts.append(rows_table(list(found.changes)) if found.changes else Text("nothing"))
+        parts += [Text(f"group {group} would stay as it is: {why}") for group, why in found.compared_stale.items()]
+    parts += [Text(f"next: {command}") for command in following]
     return Group(*parts)
 
 

@@ -98,10 +98,11 @@ def build(connection: psycopg.Connection[Any], since: datetime) -> BuildProgress
 
 
 def unreleased(connection: psycopg.Connection[Any]) -> list[str]:
-    """Datasets that read differently since a published batch that no release has taken in yet."""
+    """Datasets that read differently since a published batch that no release has taken in yet. What a backfill holds back may wait."""
     rows = connection.execute(
         """
-        select dataset from ops.batch where state = 'published' group by dataset
+        select dataset from ops.batch left join ops.open_backfill f using (dataset)
+        where batch.state = 'published' and (f.horizon is null or batch_id <= f.horizon) group by dataset
         having max(batch_id) filter (where inserted + changed + closed > 0) > coalesce(
             (select max(h.batch_id) from ops.release_horizon h where h.dataset = batch.dataset), 0)
         order by dataset

@@ -238,3 +238,19 @@ def _stale(connection: psycopg.Connection[Any]) -> list[Finding]:
         " where release_id = (select max(release_id) from ops.release) and state = 'stale' order by group_name",
     )
     return [Finding("stale", row["reason"], [f"group {row['group_name']}"], "./citydata run warehouse") for row in rows]
+
+
+def _held_back(connection: psycopg.Connection[Any]) -> list[Finding]:
+    """Datasets that marts have as of the batch before an open backfill."""
+    rows = connection.execute("SELECT backfill_id FROM ops.open_backfill ORDER BY backfill_id").fetchall()
+    found = [backfill.get(connection, backfill_id) for (backfill_id,) in rows]
+    return [
+        Finding(
+            "held",
+            f"held back by backfill {one.backfill_id}, which is {one.state}"
+            + (f" at {one.stopped_by.title}: {one.stopped_by.failure}" if one.stopped_by else ""),
+            [one.dataset],
+            backfill.what_to_do(one)[0],
+        )
+        for one in found
+    ]

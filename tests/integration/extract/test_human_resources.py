@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -140,17 +140,6 @@ def test_a_row_that_claims_to_be_of_tomorrow_does_not_hide_what_changes_today(
     assert steps.query(
         "SELECT family_name FROM raw.hr__people WHERE person_number = %s AND _closed_by IS NULL", changed
     ) == [("Uusi",)]
-    steps.assert_accounted(PEOPLE)
-
-
-def test_a_backfill_moves_no_watermark(steps: Steps, hr: psycopg.Connection[Any]) -> None:
-    [(middle,)] = hr.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY updated_at) FROM hr.person").fetchall()
-    window = (middle, max(middle, datetime.now(UTC)) + timedelta(days=1))
-    pipeline.audit_and_publish([PEOPLE], pipeline.extract_and_land(PEOPLE, window=window))
-    assert [batch["kind"] for batch in steps.batches(PEOPLE)] == ["load"]
-    assert numbers(steps) < people(hr)
-    steps.load(PEOPLE)
-    assert numbers(steps) == people(hr)
     steps.assert_accounted(PEOPLE)
 
 

@@ -85,14 +85,12 @@ def test_build_listens_to_every_dataset_and_to_the_clock(parse: Parse) -> None:
     assert dag.timetable.timetable.expression == schedule.BUILD_CRON
 
 
-def test_window_is_typed_and_optional(parse: Parse) -> None:
+def test_what_a_backfill_is_told_is_typed_and_optional(parse: Parse) -> None:
     params = parse().dags["extract_hr"].params
-    assert params.validate() == {"from": None, "to": None}
-    params["from"] = "2026-01-01T00:00:00+02:00"
-    assert params.validate()["from"] == "2026-01-01T00:00:00+02:00"
-    with pytest.raises(ValueError, match=r"not valid under any|is not of type"):
-        params["to"] = 20260101
-    assert all(params.get_param(name).description for name in ("from", "to"))
+    assert params.validate() == {"reason": "", "wait_for_approval": False}
+    with pytest.raises(ValueError, match="is not of type"):
+        params["wait_for_approval"] = "yes"
+    assert all(params.get_param(name).description for name in params)
 
 
 def test_arguments_of_tasks_hold_no_secret(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:

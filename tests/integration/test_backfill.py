@@ -1,0 +1,257 @@
+"""Backfills of files by year and of a database by time of change: what they read, what they leave alone, and how they end."""
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from citydata import backfill, pipeline, schedule, transform
+from citydata.service.postgres import Cluster
+from simulators import hr_database
+from tests.integration.steps import Steps
+
+VOUCHERS, PEOPLE = "trial.vouchers", "hr.people"
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+CHOICE = {"reason": "kirjaukset oikaistiin", "person": "kirjanpitaja"}
+
+
+def vouchers(*lines: tuple[int | str, str]) -> str:
+    return "fiscal_year;voucher;amount;unit\n" + "".join(f"{year};{voucher};1,00;\n" for year, voucher in lines)
+
+
+def of_year(steps: Steps, year: int) -> list[str]:
+    statement = "SELECT voucher FROM raw.trial__vouchers WHERE _closed_by IS NULL AND fiscal_year = %s ORDER BY voucher"
+    return [row[0] for row in steps.query(statement, year)]
+
+
+def asked(start: str, end: str, dataset: str = VOUCHERS, **options: Any) -> backfill.Preview:
+    return backfill.preview(dataset, *schedule.window(start, end), **options)
+
+
+def begun(seen: backfill.Preview, *, approval: bool = False) -> int:
+    return backfill.begin(seen, approval=approval, **CHOICE)
+
+
+def state(steps: Steps, number: int) -> str:
+    return str(steps.query("SELECT state FROM ops.backfill WHERE backfill_id = %s", number)[0][0])
+
+
+def test_a_year_is_read_again_and_nothing_of_another_is_touched(trial: Steps) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a"), (2024, "b"), (2025, "c"), (2025, "d")), at=NOON)
+    trial.load(VOUCHERS)
+    # The source has lost a row of each year; only 2025 is asked for.
+    later = vouchers((2024, "a"), (2025, "c"), (2025, "e"), (2025, "f"), ("?", "g"))
+    trial.drop("tositteet-2.csv", later, at=NOON + timedelta(days=1))
+
+    seen = asked("2025-02-01", "2025-11-01")
+    assert [(one.part, one.expected, one.counted, one.standing) for one in seen.windows] == [([2025], 3, "delivery", 2)]
+    found = backfill.proceed(begun(seen))
+
+    assert (found.state, [one.state for one in found.windows], found.altered) == ("done", ["done"], True)
+    assert (of_year(trial, 2024), of_year(trial, 2025)) == (["a", "b"], ["c", "e", "f"])
+    batch = trial.batch(VOUCHERS)
+    # A row of which the year cannot be read may be one of 2025's: it waits in quarantine.
+    assert (batch["extracted"], batch["quarantined"], batch["inserted"], batch["closed"]) == (4, 1, 2, 1)
+    assert (batch["scope"]["values"], batch["source"]["rows_of_other_parts"]) == ([[2025]], 1)
+    trial.assert_accounted(VOUCHERS)
+
+    # The rows that were left aside come with the file's own batch.
+    trial.load(VOUCHERS)
+    assert (of_year(trial, 2024), of_year(trial, 2025)) == (["a"], ["c", "e", "f"])
+    before = trial.versions(VOUCHERS)
+    pipeline.rebuild(VOUCHERS)
+    assert trial.versions(VOUCHERS) == before
+
+
+def test_without_a_file_the_newest_archive_that_has_the_year_is_read(trial: Steps) -> None:
+    for day, lines in enumerate([((2024, "a"), (2025, "b")), ((2025, "c"),)]):
+        path = trial.drop(f"tositteet-{day}.csv", vouchers(*lines), at=NOON + timedelta(days=day))
+        trial.load(VOUCHERS)
+        path.unlink()
+    trial.execute("UPDATE raw.trial__vouchers SET _closed_by = _opened_by WHERE voucher = 'a'")  # damage
+
+    seen = asked("2023-06-01", "2026-01-01")
+    assert [(one.part, one.expected, one.counted) for one in seen.windows] == [
+        ([2023], 0, None),
+        ([2024], 1, "delivery"),
+        ([2025], 1, "delivery"),
+    ]
+    found = backfill.proceed(begun(seen))
+
+    assert [one.state for one in found.windows] == ["empty", "done", "done"]
+    assert (of_year(trial, 2024), of_year(trial, 2025)) == (["a"], ["c"])
+    assert [batch["source"]["part_of"] for batch in trial.batches(VOUCHERS)[2:]] == [1, 2]
+
+
+def test_interrupted_it_goes_on_where_it_stopped(trial: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a"), (2025, "b")), at=NOON)
+    trial.load(VOUCHERS)
+    trial.drop("tositteet-2.csv", vouchers((2024, "c"), (2025, "d")), at=NOON + timedelta(days=1))
+    number = begun(asked("2024-01-01", "2026-01-01"))
+    with pytest.raises(backfill.BackfillError, match=rf"backfill {number} is running.*resume"):
+        begun(asked("2024-01-01", "2025-01-01"))
+
+    publish = pipeline.audit_and_publish
+
+    def killed(datasets: Any, batch_ids: list[int]) -> Any:
+        if len(trial.batches(VOUCHERS)) == 3:
+            raise KeyboardInterrupt
+        return publish(datasets, batch_ids)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "audit_and_publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            backfill.proceed(number)
+    assert (of_year(trial, 2024), of_year(trial, 2025)) == (["c"], ["b"])
+    # What the source says meanwhile is published, but builds still see the batch before the backfill.
+    trial.drop("tositteet-3.csv", vouchers((2023, "x")), at=NOON + timedelta(hours=1))
+    trial.load(VOUCHERS)
+    assert horizon(trial) == 1
+
+    found = backfill.proceed(number)
+
+    assert (of_year(trial, 2024), of_year(trial, 2025)) == (["c"], ["d"])
+    assert found.state == "done"
+    assert [batch["window"] for batch in found.batches] == [1, 2], (
+        "what was read before the interruption is not read again"
+    )
+    assert horizon(trial) == trial.batch(VOUCHERS)["batch_id"]
+
+
+def horizon(steps: Steps) -> int:
+    """The batch of the vouchers that a build would see now."""
+    statement = transform._HORIZON.replace("%(build)s", "0")
+    [(batch_id,)] = steps.query(
+        f"SELECT batch_id FROM ({statement}) AS h (build, dataset, batch_id) WHERE dataset = '{VOUCHERS}'"
+    )
+    return int(batch_id)
+
+
+def test_a_held_window_stops_the_rest_and_says_what_to_do(trial: Steps) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a"), (2025, "b")), at=NOON)
+    trial.load(VOUCHERS)
+    lines = [(2024, "c"), *[(f"{year}x", "broken") for year in range(9)], (2025, "d")]
+    trial.drop("tositteet-2.csv", vouchers(*lines), at=NOON + timedelta(days=1))
+
+    found = backfill.proceed(begun(asked("2024-01-01", "2026-01-01")))
+
+    assert (found.state, [one.state for one in found.windows]) == ("stopped", ["held", "pending"])
+    held = trial.batch(VOUCHERS)["batch_id"]
+    assert backfill.what_to_do(found)[0] == f"./citydata batch show {held}"
+    pipeline.decide(held, release=True, **CHOICE)
+    assert backfill.proceed(found.backfill_id).state == "stopped", "2025 has the same broken rows"
+    pipeline.decide(trial.batch(VOUCHERS)["batch_id"], release=True, **CHOICE)
+    assert backfill.proceed(found.backfill_id).state == "done"
+    assert (of_year(trial, 2024), of_year(trial, 2025)) == (["c"], ["d"])
+
+
+def test_what_is_given_up_is_taken_back(trial: Steps) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a"), (2025, "b")), at=NOON)
+    trial.load(VOUCHERS)
+    before = trial.versions(VOUCHERS)
+    trial.drop("tositteet-2.csv", vouchers((2024, "c")), at=NOON + timedelta(days=1))
+    number = begun(asked("2024-01-01", "2025-01-01"), approval=True)
+    assert backfill.proceed(number).state == "comparing"
+    assert of_year(trial, 2024) == ["c"]
+    with pytest.raises(backfill.BackfillError, match="only one that waits"):
+        backfill.approve(number, **CHOICE)
+    with pytest.raises(backfill.BackfillError, match="person and a reason"):
+        backfill.cancel(number, person="kirjanpitaja", reason=" ")
+
+    assert backfill.cancel(number, **CHOICE).state == "cancelled"
+
+    assert trial.versions(VOUCHERS) == before
+    assert trial.states(VOUCHERS) == ["published", "rejected"]
+    trial.assert_accounted(VOUCHERS)
+    with pytest.raises(backfill.BackfillError, match="it has ended"):
+        backfill.cancel(number, **CHOICE)
+
+
+def test_what_cannot_be_asked_for_is_refused_with_what_can_be_done(trial: Steps) -> None:
+    for dataset in ("trial.cost_centres", "trial.changes"):
+        with pytest.raises(backfill.NotPossible, match=rf"batch replay.*batch rebuild {dataset}"):
+            asked("2024-01-01", "2025-01-01", dataset)
+
+
+# -- by time of change -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hr(cluster: Cluster, steps: Steps, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection[Any]]:
+    """The synthetic HR database, which the platform knows by its reader; an administrator's connection to it."""
+    with psycopg.connect(cluster.url(), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS hr_source WITH (FORCE)")
+        reader = hr_database.create(cluster.url(), password=secrets.token_hex(8), seed=7, scale=0.05, day=0)
+        monkeypatch.setenv("CITYDATA_SOURCE_HR", reader)
+        with psycopg.connect(cluster.url(hr_database.DATABASE), autocommit=True) as source:
+            yield source
+        connection.execute("DROP DATABASE hr_source WITH (FORCE)")
+
+
+def test_a_database_is_read_window_by_window(
+    steps: Steps, hr: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.load(PEOPLE)
+    inside, outside, lost = [row[0] for row in hr.execute("SELECT person_number FROM hr.person ORDER BY 1 LIMIT 3")]
+    middle = datetime(2025, 6, 15, 12, tzinfo=UTC)
+    change = "UPDATE hr.person SET family_name = 'Oikaistu', updated_at = %s WHERE person_number = %s"
+    hr.execute("ALTER TABLE hr.person DISABLE TRIGGER USER")
+    hr.execute("UPDATE hr.person SET updated_at = '2024-01-01' WHERE updated_at < '2025-07-01'")
+    hr.execute(change, (middle, inside))
+    hr.execute(change, (middle + timedelta(days=30), outside))
+    hr.execute("DELETE FROM hr.person WHERE person_number = %s", (lost,))
+    steps.execute("UPDATE raw.hr__people SET updated_at = '2024-01-01'")  # as if what the source corrected now were old
+    [(watermark,)] = steps.query("SELECT value FROM ops.watermark WHERE dataset = %s", PEOPLE)
+
+    seen = asked("2025-06-01", "2025-07-01", PEOPLE, every="week")
+    assert [one.expected for one in seen.windows] == [0, 0, 1, 0, 0, 0]
+    assert {one.counted for one in seen.windows} == {"source"}
+    number = begun(seen)
+    with monkeypatch.context() as patch:
+        patch.setenv("CITYDATA_SOURCE_HR", "postgresql://hr_reader:salaisuus@127.0.0.1:1/hr_source")
+        found = backfill.proceed(number)
+    assert (found.state, found.windows[0].state) == ("stopped", "failed")
+    assert "salaisuus" not in (found.windows[0].failure or "")
+
+    found = backfill.proceed(number)
+
+    assert found.state == "done"
+    assert sum(batch["extracted"] for batch in found.batches) == 1
+    names = "SELECT person_number FROM raw.hr__people WHERE family_name = 'Oikaistu' AND _closed_by IS NULL"
+    assert steps.query(names) == [(inside,)]
+    assert steps.query("SELECT count(*) FROM raw.hr__people WHERE person_number = %s AND _closed_by IS NULL", lost) == [
+        (1,)
+    ]
+    assert steps.query("SELECT value FROM ops.watermark WHERE dataset = %s", PEOPLE) == [(watermark,)]
+    steps.assert_accounted(PEOPLE)
+
+
+def test_runs_of_a_scheduler_are_one_backfill_which_the_last_ends(trial: Steps) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a"), (2025, "b")), at=NOON)
+    trial.load(VOUCHERS)
+    trial.drop("tositteet-2.csv", vouchers((2024, "c"), (2025, "d")), at=NOON + timedelta(days=1))
+    ticks = [datetime(2024, 12, 31, 3, tzinfo=UTC) + timedelta(days=day) for day in range(4)]
+    active = {f"backfill__{tick}" for tick in ticks}
+
+    def still_active(run_ids: list[str] | None) -> int:
+        return len(active if run_ids is None else active & set(run_ids))
+
+    read = {}
+    for tick in ticks:
+        run_id = f"backfill__{tick}"
+        found, windows = backfill.join(VOUCHERS, tick, approval=False, run_id=run_id, **CHOICE)
+        read[tick.day] = [window.title for window in windows]
+        pipeline.audit_and_publish([VOUCHERS], backfill.read_for_run(found, windows, run_id))
+        settled = backfill.settle_run(VOUCHERS, run_id, still_active)
+        assert settled
+        assert settled[1] is (tick == ticks[-1])
+        if tick != ticks[-2]:  # which still shows as running although it has done all that it had to
+            active.remove(run_id)
+    # A run reads the years that its interval touches, unless another run did.
+    assert read == {31: ["2024"], 1: ["2025"], 2: [], 3: []}
+    assert settled[0].origin == "airflow"
+    assert (settled[0].state, of_year(trial, 2024), of_year(trial, 2025)) == ("done", ["c"], ["d"])
+    assert backfill.settle_run(VOUCHERS, "scheduled", still_active) is None
