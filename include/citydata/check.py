@@ -16,12 +16,13 @@ def problems() -> list[str]:
 
 
 def left_out() -> list[str]:
-    """What the checkout has and this town does not use, with what it has not for it: no mistake, but it should be known."""
+    """What the checkout has and this town does not use, and for want of what: no mistake, but it should be known."""
     named, _ = contracts.load_each()
-    suites = (f"{path.parent.name}.{path.stem}" for path in sorted(settings.EXPECTATIONS.glob("*/*.json")))
+    suites = {f"{path.parent.name}.{path.stem}" for path in settings.EXPECTATIONS.glob("*/*.json")} - named.keys()
+    models = lineage.summary()
     return [
-        *(f"models: {reason}" for reason in lineage.reasons()),
-        *(f"suites: no dataset {dataset}" for dataset in suites if dataset not in named),
+        *([models] if models else []),
+        *([f"suites of no dataset of this town: {', '.join(sorted(suites))}"] if suites else []),
     ]
 
 

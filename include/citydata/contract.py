@@ -20,7 +20,7 @@ import yaml
 from croniter import croniter  # type: ignore[import-untyped]
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from citydata import settings
+from citydata import settings, town
 from citydata.connector_options import FhirConnector, FilesConnector, OgcConnector, RestConnector, SqlConnector, Strict
 
 IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
@@ -28,6 +28,20 @@ IDENTIFIER = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 
 class ContractError(ValueError):
     """A contract that cannot be used. The text names file, line, key and what is allowed."""
+
+
+class Described(Strict):
+    """Descriptions beside the Finnish one. The Swedish one may be left out where Swedish is no official language of the town."""
+
+    description_sv: str | None = None
+    description_en: str
+
+    @model_validator(mode="after")
+    def described_in_official_languages(self) -> "Described":
+        """Swedish where the town has it."""
+        if self.description_sv is None and town.official("sv"):
+            raise ValueError("description_sv is missing; Swedish is an official language of the town")
+        return self
 
 
 class NumberFormat(Strict):
@@ -79,7 +93,7 @@ class Controller(Strict):
     agreement: Agreement | None = None
 
 
-class PlatformSettings(Strict):
+class PlatformSettings(Described):
     """`customProperties` of a contract: what the platform must know to load the dataset."""
 
     connector: FilesConnector | SqlConnector | RestConnector | FhirConnector | OgcConnector = Field(
@@ -97,8 +111,6 @@ class PlatformSettings(Strict):
     maxQuarantinedShare: float = Field(default=0.01, ge=0, le=1)
     quarantinedRowsTolerated: int = Field(default=0, ge=0)
     maxClosedShare: float = Field(default=0.05, ge=0, le=1)
-    description_sv: str
-    description_en: str
     fi: dict[str, str | None]
 
     @model_validator(mode="after")
@@ -142,11 +154,9 @@ def version_parts(version: str) -> tuple[int, ...]:
     return int(major), int(minor), int(patch)
 
 
-class ColumnSettings(Strict):
+class ColumnSettings(Described):
     """`customProperties` of a column."""
 
-    description_sv: str
-    description_en: str
     formerNames: list[str] = Field(default=[])  # titles that the source had for it before, as older archives still have
     addedIn: Version | None = None  # archives made under an earlier version of the contract need not have it
     removedIn: Version | None = None  # the source stopped sending it; its older rows stay
@@ -175,9 +185,9 @@ INTEGER_TYPES = {"i16": "smallint", "i32": "integer", "i64": "bigint"}
 CLASSES = ("public", "internal", "confidential", "secret")
 
 
-def three_languages(fi: str, sv: str, en: str) -> str:
-    """The convention of all descriptions in the database."""
-    return f"fi: {fi} | sv: {sv} | en: {en}"
+def three_languages(fi: str, sv: str | None, en: str) -> str:
+    """The convention of all descriptions in the database; Swedish is left out where there is none."""
+    return " | ".join(f"{language}: {text}" for language, text in (("fi", fi), ("sv", sv), ("en", en)) if text)
 
 
 @dataclass(frozen=True)
@@ -194,7 +204,7 @@ class Column:
     personal_data: str | None
     volatile: bool
     description_fi: str
-    description_sv: str
+    description_sv: str | None
     description_en: str
     options: dict[str, Any]
     settings: ColumnSettings
@@ -387,6 +397,12 @@ def load_each() -> tuple[dict[str, Contract], list[ContractError]]:
         else:
             contracts[contract.dataset] = contract
     return contracts, errors
+
+
+def connections() -> set[str]:
+    """Names of the source systems that the contracts read over a connection."""
+    connectors = (entry.platform.connector for entry in load_each()[0].values())
+    return {connector.connection for connector in connectors if not isinstance(connector, FilesConnector)}
 
 
 def load(dataset: str) -> Contract:

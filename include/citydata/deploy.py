@@ -310,7 +310,9 @@ def readable_columns(entry: Contract, role: str) -> list[str]:
     """
     if role == "measurer":
         register = town.load().employment_register
-        return [register.person, register.start, register.end] if entry.dataset == register.dataset else []
+        if register is None or entry.dataset != register.dataset:
+            return []
+        return [register.person, register.start, register.end]
     names = []
     for column in entry.columns:
         hidden = column.personal_data == "health" if role == "transformer" else column.classification == "secret"

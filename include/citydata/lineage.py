@@ -7,7 +7,7 @@ that cannot be built without it; what can live without an input asks `has_model(
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ _COMMENT = re.compile(r"--[^\n]*|\{#.*?#\}", re.DOTALL)
 
 @dataclass(frozen=True)
 class Node:
-    """A model or a seed. `needs` are the models, seeds, `dataset …` and `sector …` without which it cannot be built."""
+    """A model or a seed. `needs` are the models, seeds, `dataset …`, `sector …` and `list …` without which it cannot be built."""
 
     kind: Literal["model", "seed"]
     path: Path
@@ -62,6 +62,7 @@ def read(project: Path, seeds: Path) -> Warehouse:
         for path in sorted((project / "macros").rglob("*.sql"))
         for match in _MACRO.finditer(path.read_text(encoding="utf-8"))
     }
+    lists = frozenset(seed["name"] for document in documents for seed in document.get("seeds") or ())
     nodes = {
         path.stem: Node("seed", path)
         for folder in (project / "seeds", seeds)
@@ -73,7 +74,8 @@ def read(project: Path, seeds: Path) -> Warehouse:
         called = [body for name, body in macros.items() if re.search(rf"\b{name}\(", text)]
         text = "\n".join([text, *called])
         asks = frozenset(_ASKED.findall(text))
-        needs = set(_REF.findall(text)) - asks
+        refs = set(_REF.findall(text)) - asks
+        needs = {f"list {name}" if name in lists - nodes.keys() else name for name in refs}
         needs |= {f"dataset {system}.{name}" for system, name in _SOURCE.findall(text) if system not in own_sources}
         folder = path.relative_to(project / "models").parts
         if folder[0] == "marts":
@@ -81,7 +83,7 @@ def read(project: Path, seeds: Path) -> Warehouse:
         nodes[path.stem] = Node("model", path, frozenset(needs), asks)
     return Warehouse(
         nodes,
-        declared_seeds=frozenset(seed["name"] for document in documents for seed in document.get("seeds") or ()),
+        declared_seeds=lists,
         exposures={
             exposure["name"]: frozenset(_REF.findall(" ".join(exposure["depends_on"])))
             for document in documents
@@ -181,11 +183,19 @@ def _put(tree: dict[str, Any], place: list[str]) -> None:
     tree["+enabled"] = False
 
 
-def reasons() -> Iterator[str]:
-    """A line for each thing that is missing, with the models that this town therefore leaves out."""
-    by_missing: dict[str, list[str]] = defaultdict(list)
-    for name, things in left_out().items():
-        for thing in things:
-            by_missing[thing].append(name)
-    for thing in sorted(by_missing):
-        yield f"no {thing}: {', '.join(sorted(by_missing[thing]))}"
+def summary() -> str | None:
+    """What this town leaves out and for want of what, in a sentence; None when it leaves nothing out."""
+    out = left_out()
+    nodes = warehouse().nodes
+    models = [name for name in out if nodes[name].kind == "model"]
+    if not models:
+        return None
+    marts = sorted(name for name in models if "marts" in nodes[name].path.parts)
+    lacking: dict[str, list[str]] = defaultdict(list)
+    for thing in sorted({thing for things in out.values() for thing in things}):
+        kind, _, name = thing.rpartition(" ")
+        lacking[kind].append(name)
+    of_all = sum(node.kind == "model" for node in nodes.values())
+    named = f", the marts {', '.join(marts)} among them" if marts else ""
+    why = "; ".join(f"no {kind} {', '.join(names)}" for kind, names in lacking.items())
+    return f"{len(models)} of {of_all} models are left out{named}, because this town has {why}"

@@ -219,12 +219,13 @@ def documentation(entry: Contract) -> str:
     """Markdown about a dataset, from its contract."""
     columns = "\n".join(
         f"| {column.name} | {column.pg_type}{', key' if column.key else ''} | {column.classification}"
-        f" | {_cell(column.description_fi)} | {_cell(column.description_sv)} | {_cell(column.description_en)} |"
+        f" | {_cell(column.description_fi)} | {_cell(column.description_sv or '–')} | {_cell(column.description_en)} |"
         for column in entry.columns
     )
+    texts = (entry.description_fi, entry.platform.description_sv, entry.platform.description_en)
     return (
-        f"### {entry.dataset}: {entry.title}\n\n{entry.description_fi} · {entry.platform.description_sv} ·"
-        f" {entry.platform.description_en}\n\nOwner {entry.owner}, steward {entry.steward}. Contract {entry.version};"
+        f"### {entry.dataset}: {entry.title}\n\n{' · '.join(filter(None, texts))}\n\n"
+        f"Owner {entry.owner}, steward {entry.steward}. Contract {entry.version};"
         f" {entry.mode}, schedule `{entry.platform.schedule}`, at most {entry.sla_hours:g} h old."
         f" Held batch: {runbook('held-batch')}.\n\n"
         f"| column | type | class | fi | sv | en |\n|---|---|---|---|---|---|\n{columns}"

@@ -36,7 +36,7 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 from sqlalchemy.pool import StaticPool
 
 import expectations
-from citydata import contract, database, settings
+from citydata import contract, database, settings, town
 from citydata.quality import DIMENSIONS, SEVERITIES
 
 # It logs failed statements with their values. What went wrong is in the verdict, cleaned.
@@ -189,7 +189,7 @@ def _check(path: Path, dataset: str, entry: dict[str, Any]) -> Check:
     for key, allowed in (("dimension", DIMENSIONS), ("severity", SEVERITIES)):
         if meta.get(key) not in allowed:
             raise SuiteError(f"{where}: `meta.{key}` must be one of {', '.join(allowed)}")
-    for key in LANGUAGES:
+    for key in ("description", *(f"description_{language}" for language in town.load().languages)):
         if not str(meta.get(key) or "").strip():
             raise SuiteError(f"{where}: `meta.{key}` is missing: the rule in words")
     canary = meta.get("canary")

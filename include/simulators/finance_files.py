@@ -14,7 +14,8 @@ import random
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from simulators import date_of, random_for, town
+from citydata import town
+from simulators import date_of, random_for
 from simulators.invoices import Books, Line, books_of, in_export_order
 
 DATASETS = ("finance.purchase_invoices", "finance.suppliers", "finance.accounts", "finance.organisation_units")
@@ -79,9 +80,10 @@ def _break_rows(rows: list[Row], candidates: list[int], rng: random.Random, day:
 
 
 def _invoice_row(line: Line) -> Row:
+    here = town.load()  # the town whose contracts the files are for, whatever the synthetic one is called
     return [
-        town.MUNICIPALITY_CODE,
-        town.MUNICIPALITY_NAME,
+        here.municipality_code,
+        here.name_fi,
         str(line.fiscal_year),
         line.voucher_month,
         line.voucher_number,

@@ -68,7 +68,7 @@ def test_a_dataset_without_a_suite_and_a_suite_that_this_town_does_not_use(
     found = list(check._suites())
     for dataset in contract.load_all():
         assert any(f"no suite for {dataset};" in problem for problem in found)
-    assert check.left_out() == ["suites: no dataset finance.nothing"]
+    assert check.left_out() == ["suites of no dataset of this town: finance.nothing"]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def test_a_circle_ends() -> None:
 
 def test_the_checkouts_own_town_leaves_nothing_out() -> None:
     assert lineage.left_out() == {}
+    assert lineage.summary() is None
     assert lineage.absent() == []
     assert lineage.switches() == {"models": {}, "seeds": {}, "exposures": {}, "unit_tests": {}}
     named = contract.load_each()[0]
@@ -98,7 +99,7 @@ def test_everything_that_needs_a_missing_dataset_is_left_out(project: Path, tmp_
 def test_a_list_that_the_town_does_not_have(project: Path, tmp_path: Path) -> None:
     here = lineage.read(project, tmp_path / "nothing")
     found = lineage.missing(here, {"finance.lines", "hr.people"}, {"finance", "hr", "strategy"})
-    assert found == {"line": frozenset({"list"})}
+    assert found == {"line": frozenset({"list list"})}
 
 
 def test_switches_for_dbt(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,15 +121,15 @@ def test_switches_for_dbt(project: Path, tmp_path: Path, monkeypatch: pytest.Mon
     }
     assert not lineage.has("person")
     assert lineage.has("unit")
-    assert list(lineage.reasons()) == [
-        "no dataset hr.people: person, stg_hr__people, swept",
-        "no list: line",
-        "no sector strategy: figure",
-    ]
+    assert lineage.summary() == (
+        "5 of 8 models are left out, the marts figure, line among them, because this town has"
+        " no dataset hr.people; no list list; no sector strategy"
+    )
 
 
-def test_finance_alone_has_its_marts() -> None:
-    out = lineage.missing(lineage.warehouse(), FINANCE, {"finance"})
-    built = lineage.warehouse().nodes.keys() - out.keys()
+def test_finance_alone_has_its_marts_without_a_list_of_the_town(tmp_path: Path) -> None:
+    here = lineage.read(lineage.PROJECT, tmp_path)
+    out = lineage.missing(here, FINANCE, {"finance"})
+    built = here.nodes.keys() - out.keys()
     assert {"purchase", "supplier_spend", "organisation_unit", "account", "supplier", "dim_date"} <= built
     assert {"headcount", "indicator", "strategic_indicator", "stg_hr__people", "encounter_class"} <= out.keys()

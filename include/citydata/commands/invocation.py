@@ -18,7 +18,7 @@ def explained() -> Iterator[None]:
     """Say errors of the platform and of the database in a sentence, without values and without a traceback."""
     import psycopg
 
-    from citydata import audit, backfill, contract, database, deploy, extract, geopackage, ops, release, transform
+    from citydata import audit, backfill, contract, database, deploy, extract, geopackage, ops, release, town, transform
     from citydata.documentation import DocumentationError
     from citydata.governance import attestation, inventory, snapshot
     from citydata.licences import LicenceError
@@ -47,6 +47,7 @@ def explained() -> Iterator[None]:
         release.ReleaseError,
         server.ServerError,
         snapshot.SnapshotError,
+        town.TownError,
         transform.TransformError,
     )
     try:

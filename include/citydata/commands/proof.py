@@ -52,7 +52,7 @@ def check(json_: Json = False) -> None:
         for problem in found:
             typer.secho(problem, fg="red")
         for text in left_out():
-            typer.echo(f"left out of this town's {text}")
+            typer.echo(text)
         typer.echo(f"{len(found)} problems" if found else "contracts, suites, lineage and inventory are well")
     raise typer.Exit(int(bool(found)))
 

@@ -45,7 +45,7 @@ def _page(entry: Contract) -> str:
         entry.dataset,
         f"**{spoken('fi', entry.title)}** · contract {entry.version}, {entry.status}",
         f"{text(entry.platform.description_en)}\n\n{spoken('fi', entry.description_fi)}\n\n"
-        f"{spoken('sv', entry.platform.description_sv)}",
+        f"{spoken('sv', entry.platform.description_sv or '–')}",
         table(("", ""), _facts(entry)),
         "## Columns",
         table(
@@ -55,7 +55,7 @@ def _page(entry: Contract) -> str:
                     code(column.name) + (" 🔑" if column.key else ""),
                     f"{code(column.pg_type)}{'' if column.required else ', may be empty'}<br>{column.classification}"
                     + (f", {column.personal_data}" if column.personal_data else ""),
-                    in_three_languages(column.description_en, column.description_fi, column.description_sv),
+                    in_three_languages(column.description_en, column.description_fi, column.description_sv or "–"),
                 )
                 for column in entry.columns
             ],

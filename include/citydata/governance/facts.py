@@ -639,8 +639,10 @@ def _in_order(document: transform.Manifest, roots: Sequence[str], wanted: Iterab
 
 
 def people(connection: Connection, inventory: Inventory, now: datetime) -> dict[str, PersonState]:
-    """By employee number whether the person is employed today; empty when the register was never loaded."""
+    """By employee number whether the person is employed today; empty when there is no register or it was never loaded."""
     register = town.load().employment_register
+    if register is None:
+        return {}
     numbers = sorted({person.employee for person in inventory.people.values() if person.employee})
     batch = connection.execute(
         "SELECT batch_id, observed_at FROM ops.batch WHERE dataset = %s AND state = 'published' ORDER BY batch_id DESC LIMIT 1",

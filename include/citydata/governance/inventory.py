@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from citydata import contract as contracts
 from citydata import settings, town
@@ -32,30 +32,38 @@ class InventoryError(ValueError):
     """An inventory that cannot be used. The text names every file, entry and what is wrong."""
 
 
-class TaskClass(Strict):
+class Named(Strict):
+    """A name in Finnish, and in Swedish where that is an official language of the town."""
+
+    name_fi: str
+    name_sv: str | None = None
+
+    @model_validator(mode="after")
+    def named_in_official_languages(self) -> "Named":
+        """Swedish where the town has it."""
+        if self.name_sv is None and town.official("sv"):
+            raise ValueError("name_sv is missing; Swedish is an official language of the town")
+        return self
+
+
+class TaskClass(Named):
     """A class of the municipal task classification (tehtäväluokitus): `id` is its code, for example 02.02.02."""
 
     id: Id = Field(pattern=r"^\d\d(\.\d\d){0,3}$")
-    name_fi: str
-    name_sv: str
 
 
-class Process(Strict):
+class Process(Named):
     """A process of the town (toimintaprosessi) and the task class it carries out."""
 
     id: Id
-    name_fi: str
-    name_sv: str
     task_class: Id
     owner: Id | None = None
 
 
-class Tietovaranto(Strict):
+class Tietovaranto(Named):
     """An information pool: datasets that serve the same task (906/2019 2 §)."""
 
     id: Id
-    name_fi: str
-    name_sv: str
     responsible: Id | None = None
 
 
@@ -67,11 +75,18 @@ class Person(Strict):
 
     id: Id
     title_fi: str
-    title_sv: str
+    title_sv: str | None = None
     employee: str | None = None
     mailbox: Literal["personal", "group"] = "personal"
     roles: list[Literal["governance_officer", "data_protection_officer", "information_manager"]] = Field(default=[])
     signing_key: str | None = None
+
+    @model_validator(mode="after")
+    def titled_in_official_languages(self) -> "Person":
+        """Swedish where the town has it."""
+        if self.title_sv is None and town.official("sv"):
+            raise ValueError("title_sv is missing; Swedish is an official language of the town")
+        return self
 
 
 class Mapped(Strict):
@@ -88,12 +103,10 @@ class DatabaseSchema(Strict):
     schema_name: str = Field(alias="schema")
 
 
-class System(Strict):
+class System(Named):
     """An information system in the widest sense; one whose datasets nobody has mapped has no `mapped`."""
 
     id: Id
-    name_fi: str
-    name_sv: str
     kind: Literal[
         "application", "service", "database", "shared_drive", "collaboration_site", "spreadsheet", "paper_archive",
         "platform",
@@ -110,13 +123,11 @@ class System(Strict):
     valid_to: date | None = None
 
 
-class Interface(Strict):
+class Interface(Named):
     """A way by which data enters or leaves a system, with its transfer method (906/2019 5 § 2 mom. 4 k)."""
 
     id: Id
     system: Id
-    name_fi: str
-    name_sv: str
     direction: Literal["in", "out", "both"]
     method: Literal["api", "file", "database", "viewing_connection", "message", "manual"] | None = None
     counterpart: str | None = None
@@ -131,15 +142,13 @@ class Retention(Strict):
     then: Literal["archive", "destroy"] | None = None
 
 
-class Dataset(Strict):
+class Dataset(Named):
     """A tietoaineisto: one tietovaranto × one task class × one controller. What is not known is left out: that is a gap.
 
     `contracts` are the datasets of the platform that load it; what they say must not be said here.
     """
 
     id: Id
-    name_fi: str
-    name_sv: str
     description_fi: str | None = None
     description_sv: str | None = None
     system: Id
@@ -162,12 +171,10 @@ class Dataset(Strict):
     retention: Retention | None = None
 
 
-class Art30(Strict):
+class Art30(Named):
     """A record of processing activities (GDPR Art. 30)."""
 
     id: Id
-    name_fi: str
-    name_sv: str
     purpose_fi: str | None = None
     legal_basis: str | None = None
     dpia_required: bool = False

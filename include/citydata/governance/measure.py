@@ -98,7 +98,7 @@ def _judged(entry: Dataset, rows: Sequence[Evidence], case: Case, known: Registe
         dataset=entry.id,
         unit=share.unit_of(case.inventory, entry.id, case.method, today),
         name_fi=entry.name_fi,
-        name_sv=entry.name_sv,
+        name_sv=entry.name_sv or entry.name_fi,
         system=entry.system,
         sector=entry.sector,
         criticality=entry.criticality,
@@ -123,7 +123,7 @@ def systems(known: Register, judged: Sequence[Judged], today: date) -> list[Coun
         CountedSystem(
             system=system.id,
             name_fi=system.name_fi,
-            name_sv=system.name_sv,
+            name_sv=system.name_sv or system.name_fi,
             sector=system.sector,
             origin="inventory",
             mapped=system.id in with_datasets and system.id not in known.vanished and _mapped(system, today),

@@ -269,7 +269,8 @@ def _views_table(views: list[View]) -> Table:
 
 def evidence_view(entry: Judged, rows: list[EvidenceRow], now: datetime, language: str) -> Group:
     """A dataset's level and each row of its evidence."""
-    title = f"{entry.dataset}: {entry.name_fi} / {entry.name_sv}, level {entry.level}"
+    names = " / ".join(dict.fromkeys((entry.name_fi, entry.name_sv)))
+    title = f"{entry.dataset}: {names}, level {entry.level}"
     if entry.uncounted:
         title += f", not counted: {entry.uncounted}"
     table = Table("", "result", "why", "looked at", "until")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from citydata import contract
 from citydata.service import state
 from citydata.service.airflow import Airflow
 from citydata.service.postgres import PREFERRED_PORT, Cluster
@@ -36,12 +37,11 @@ class Installation:
         """Whether the warehouse is on a server of somebody else's."""
         self.served = bool(os.environ.get("CITYDATA_AIRFLOW_URL"))
         """Whether this is a server, whose services somebody else starts (`./citydata server …`): nothing is synthetic there."""
-        self.simulates_hr = not self.served and not os.environ.get("CITYDATA_SOURCE_HR")
+        simulated = {name for name in contract.connections() if not os.environ.get(f"CITYDATA_SOURCE_{name.upper()}")}
+        self.simulates_hr = not self.served and "hr" in simulated
         """Whether the HR system is the synthetic one."""
         self.simulated_services = {
-            name: path
-            for name, path in SERVICES.items()
-            if not self.served and not os.environ.get(f"CITYDATA_SOURCE_{name.upper()}")
+            name: path for name, path in SERVICES.items() if not self.served and name in simulated
         }
         """Connections of services that are the synthetic ones, and their paths."""
         self.sources = Sources(self.home)

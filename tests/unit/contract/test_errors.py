@@ -39,7 +39,7 @@ def broken(directory: Path, old: str, new: str, *, name: str = "trial/cost_centr
         ("{type: files,", "{type: ftp,", "customProperties", "'files', 'sql'"),
         ("value: snapshot", "value: snapshots", "customProperties", "'snapshot' or 'increment'"),
         ("maxClosedShare, value: 0.05", "maxClosedShare, value: 5", "customProperties", "less than or equal to 1"),
-        ("property: maxClosedShare", "property: maxLostShare", "customProperties", "allowed here: connector, mode, scope"),
+        ("property: maxClosedShare", "property: maxLostShare", "customProperties", "allowed here: description_sv, description_en"),
         ("property: fi.sailytysaika", "property: fi.sailytys", "customProperties", "allowed: fi.art30Id"),
         ("logicalType: number", "logicalType: decimal", "logicalType", "allowed: string, integer, number, date, timestamp, boolean"),
         ("classification: internal", "classification: hidden", "classification", "public, internal, confidential, secret"),

@@ -32,9 +32,13 @@ def _judge(name: str | None, nobody: str, dataset: Dataset, case: Case) -> Evide
     listed = functools.partial(stated, looked_at="include/inventory/people")
     if person.mailbox == "group":
         return listed(result="fail", reason="C3.group_mailbox")
+    of_the_town = town.load().employment_register
+    if of_the_town is None:
+        # An officer who has looked it up elsewhere may say so of a dataset in not_applicable.
+        return stated(result="unknown", reason="C3.no_register", looked_at="town.yaml: employment_register")
     if person.employee is None:
         return listed(result="unknown", reason="C3.no_employee_number")
-    register = town.load().employment_register.dataset
+    register = of_the_town.dataset
     state = case.people.get(person.employee)
     if state is None:
         return stated(result="unknown", reason="C3.register_not_read", looked_at=register)
