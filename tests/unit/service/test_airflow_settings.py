@@ -1,6 +1,7 @@
 """What Airflow's processes, and so all tasks, are given."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,13 +110,29 @@ def test_with_a_broker_workers_run_them(airflow: Callable[[], Airflow], monkeypa
     assert int(environment["AIRFLOW__CELERY__WORKER_CONCURRENCY"]) >= 2
     # The longest task ends before the broker would give it to a second worker.
     assert float(environment["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]) >= 24 * 3600
-    imported = json.loads(environment["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])["imports"]
-    assert imported == environment["CITYDATA_PRELOADED"].split()
-    assert "great_expectations" in imported
     workers = [name for name in airflow().running() if "worker" in name]
     assert workers == ["airflow-worker-1", "airflow-worker-2"]
     monkeypatch.setenv("CITYDATA_WORKERS", "0")
     assert not [name for name in airflow().running() if "worker" in name]
+
+
+WORKER = """
+import sys
+from airflow.providers.celery.executors.celery_executor import app
+app.loader.import_default_modules()
+print("LOADED", *(name for name in ("great_expectations", "pyarrow", "citydata", "orchestration") if name in sys.modules))
+print("PREFETCH", app.conf.worker_prefetch_multiplier, "LATE", app.conf.task_acks_late)
+"""
+
+
+def test_a_worker_imports_libraries_before_it_forks_and_nothing_of_ours(
+    airflow: Callable[[], Airflow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITYDATA_BROKER_URL", BROKER)
+    environment = airflow().environment()
+    done = subprocess.run([sys.executable, "-c", WORKER], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "LOADED great_expectations pyarrow\nPREFETCH 1 LATE True\n" in done.stdout
 
 
 def test_workers_of_one_machine_have_names_of_their_own_and_no_secret_among_their_arguments(
