@@ -236,7 +236,7 @@ def get(connection: psycopg.Connection[Any], backfill_id: int) -> Backfill:
         ).fetchall()
         batches = cursor.execute(
             "SELECT batch_id, kind, (source ->> 'backfill_window')::int AS window, state, extracted, inserted, changed, unchanged,"
-            " closed, quarantined, held_reason FROM ops.batch WHERE source ? 'backfill' AND source ->> 'backfill' = %s"
+            " closed, quarantined, held_reason, published_at FROM ops.batch WHERE source ? 'backfill' AND source ->> 'backfill' = %s"
             " ORDER BY batch_id",
             (str(backfill_id),),
         ).fetchall()

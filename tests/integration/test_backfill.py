@@ -1,5 +1,7 @@
 """Backfills of files by year and of a database by time of change: what they read, what they leave alone, and how they end."""
 
+import json
+import re
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,8 +9,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
-from citydata import backfill, pipeline, schedule, transform
+from citydata import backfill, database, pipeline, schedule, transform
+from citydata.cli import app
+from citydata.service import status
 from citydata.service.postgres import Cluster
 from simulators import hr_database
 from tests.integration.steps import Steps
@@ -168,6 +173,54 @@ def test_what_is_given_up_is_taken_back(trial: Steps) -> None:
     trial.assert_accounted(VOUCHERS)
     with pytest.raises(backfill.BackfillError, match="it has ended"):
         backfill.cancel(number, **CHOICE)
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    """Type `./citydata backfill …`; what it says, without frames and line ends."""
+    result = CliRunner().invoke(app, ["backfill", *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert result.exit_code == code, result.output
+    return " ".join(re.sub(r"[│╭╮╰╯─┃━┏┓┗┛]", " ", result.output).split())
+
+
+def test_from_the_preview_to_the_end_on_the_command_line(trial: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a"), (2025, "b")), at=NOON)
+    trial.load(VOUCHERS)
+    period = ("--from", "2024-01-01", "--to", "2026-01-01", "--reason", "kirjaukset oikaistiin", "--by", "kirjanpitaja")
+
+    said = run("trial.vouchers", *period, "--dry-run")
+    assert "2024 1 counted in the delivery 1 2025 1 counted in the delivery 1" in said
+    assert "2 windows, 2 rows expected, 2 stand there" in said
+    assert "none" in run("list")
+    run("trial.vouchers", *period, code=1)  # asked, and nobody said yes
+    said = run("trial.vouchers", *period, "--yes")
+    assert "1/2 2024: done, 1 extracted, 0 inserted, 0 changed, 0 closed" in said
+    assert said.endswith("there is nothing to build")
+
+    broken = [(f"{year}x", "broken") for year in range(9)]
+    trial.drop("tositteet-2.csv", vouchers((2024, "a"), (2024, "c"), *broken), at=NOON + timedelta(days=1))
+    said = run("trial.vouchers", *period, "--yes", code=3)
+    assert "1/2 2024: held, batch 4: 9 of 11 rows are in quarantine" in said
+    assert "next: ./citydata batch show 4" in said
+    assert run("trial.vouchers", *period, code=3).startswith("backfill 2 goes on 1/2 2024: held")
+    assert "2 trial.vouchers" in run("list", "--dataset", "trial.vouchers")
+    [finding] = _held_back_now()
+    assert finding.cause.startswith("held back by backfill 2, which is stopped at 2024: batch 4")
+    assert (finding.subjects, finding.command) == ([VOUCHERS], "./citydata batch show 4")
+    document = json.loads(CliRunner().invoke(app, ["backfill", "show", "2", "--json"]).stdout)
+    assert (document["state"], document["requested_by"], len(document["windows"])) == ("stopped", "kirjanpitaja", 2)
+    assert "there is no backfill 9" in run("resume", "9", code=1)
+    assert "only one that waits" in run("approve", "2", "--reason", "oikein", code=1)
+
+    assert "is cancelled" in run("cancel", "2", "--reason", "väärä tiedosto", "--yes")
+    assert trial.states(VOUCHERS) == ["published", "published", "published", "rejected"]
+    assert of_year(trial, 2024) == ["a"]
+    assert _held_back_now() == []
+
+
+def _held_back_now() -> list[status.Finding]:
+    with database.connect("engineer", autocommit=True) as connection:
+        return status._held_back(connection)
 
 
 def test_what_cannot_be_asked_for_is_refused_with_what_can_be_done(trial: Steps) -> None:

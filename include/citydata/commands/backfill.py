@@ -162,9 +162,7 @@ def reject(backfill_id: BackfillId, reason: Reason, person: Person = "") -> None
 
     invocation.installation()
     with invocation.explained():
-        backfill.reject(backfill_id, person=person or getpass.getuser(), reason=reason)
-        typer.echo(f"backfill {backfill_id} is rejected, the dataset reads as before")
-        raise typer.Exit(3 if _build() else 0)
+        _taken_back(backfill.reject(backfill_id, person=person or getpass.getuser(), reason=reason))
 
 
 @app.command("cancel")
@@ -176,9 +174,13 @@ def cancel(backfill_id: BackfillId, reason: Reason, person: Person = "", yes: Ye
     if not yes:
         typer.confirm(f"Give up backfill {backfill_id} and take back what it published?", abort=True, err=True)
     with invocation.explained():
-        backfill.cancel(backfill_id, person=person or getpass.getuser(), reason=reason)
-        typer.echo(f"backfill {backfill_id} is cancelled, the dataset reads as before")
-        raise typer.Exit(3 if _build() else 0)
+        _taken_back(backfill.cancel(backfill_id, person=person or getpass.getuser(), reason=reason))
+
+
+def _taken_back(found: "Backfill") -> None:
+    typer.echo(f"backfill {found.backfill_id} is {found.state}, the dataset reads as before")
+    # What was compared stands in the tables that builds write, and the marts still say that they are held back.
+    raise typer.Exit(3 if any(one["published_at"] for one in found.batches) and _build() else 0)
 
 
 def _proceed(backfill_id: int, json_: bool) -> None:
