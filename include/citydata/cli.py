@@ -9,7 +9,19 @@ from collections.abc import Callable
 
 import typer
 
-from citydata.commands import backfill, batch, docs, export, governance, proof, quarantine, server, servers, steps
+from citydata.commands import (
+    access,
+    backfill,
+    batch,
+    docs,
+    export,
+    governance,
+    proof,
+    quarantine,
+    server,
+    servers,
+    steps,
+)
 
 EXIT_CODES = "Exit codes: 0 well, 1 failure, 2 wrong usage, 3 something is held, late or stale, 130 interrupted."
 
@@ -36,6 +48,7 @@ for name, group in {
     "quarantine": quarantine.app,
     "governance": governance.app,
     "export": export.app,
+    "access": access.app,
     "server": server.app,
 }.items():
     app.add_typer(group, name=name)

@@ -96,13 +96,29 @@ def _roles(connection: Connection) -> None:
         # The verifier is computed here, so that the password is in no statement that a server may log.
         verifier = connection.pgconn.encrypt_password(secret.encode(), login.encode(), b"scram-sha-256").decode()
         connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(login), sql.Literal(verifier)))
-        isolation = "repeatable read" if role in READERS or role.startswith("reporting_") else "read committed"
-        connection.execute(
-            sql.SQL("ALTER ROLE {} SET default_transaction_isolation = {}").format(
-                sql.Identifier(login), sql.Literal(isolation)
+        for setting, value in session_settings(role).items():
+            connection.execute(
+                sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                    sql.Identifier(login), sql.Identifier(setting), sql.Literal(value)
+                )
             )
-        )
-        connection.execute(sql.SQL("ALTER ROLE {} SET timezone = 'UTC'").format(sql.Identifier(login)))
+
+
+def session_settings(role: str) -> dict[str, str]:
+    """Settings with which a login of a role begins.
+
+    Readers see one release in one transaction; what they forget to end must not stand in the way of the next release.
+    """
+    if role not in READERS and not role.startswith("reporting_"):
+        return {"default_transaction_isolation": "read committed", "timezone": "UTC"}
+    # What a member makes in the team's schema is the team's.
+    team = {"role": f"citydata_{role}"} if role.startswith("reporting_") else {}
+    return team | {
+        "default_transaction_isolation": "repeatable read",
+        "timezone": "UTC",
+        "idle_in_transaction_session_timeout": "15min",
+        "statement_timeout": "30min",
+    }
 
 
 def schema_owners() -> dict[str, str]:
@@ -402,6 +418,10 @@ def _grants(connection: Connection) -> None:
     run(
         "GRANT INSERT, UPDATE, DELETE ON ops.release, ops.release_group, ops.release_horizon, ops.release_change TO citydata_releaser"
     )
+    run(
+        "GRANT INSERT, UPDATE, DELETE ON ops.backfill, ops.backfill_window, ops.backfill_run, ops.backfill_difference TO citydata_loader"
+    )
+    run("GRANT INSERT ON ops.contract_change TO citydata_loader")
     run("GRANT SELECT, INSERT ON restricted.pseudonym_key TO citydata_loader")
     _governance_grants(run)
     run("GRANT INSERT ON quality.check_result TO citydata_loader, citydata_transformer")
@@ -418,10 +438,6 @@ def _grants(connection: Connection) -> None:
         run(
             f"ALTER DEFAULT PRIVILEGES FOR ROLE citydata_transformer_login IN SCHEMA {schema} GRANT SELECT ON TABLES TO {BUILT_READER}"
         )
-    run(
-        "GRANT INSERT, UPDATE, DELETE ON ops.backfill, ops.backfill_window, ops.backfill_run, ops.backfill_difference TO citydata_loader"
-    )
-    run("GRANT INSERT ON ops.contract_change TO citydata_loader")
 
 
 def _governance_grants(run: Callable[..., None]) -> None:

@@ -1,12 +1,13 @@
 """Deployment makes what contracts say, twice the same, and refuses what would lose something."""
 
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg
 import pytest
 
-from citydata import contract, database, deploy
+from citydata import access, contract, database, deploy
 from citydata.service.postgres import temporary_cluster
 
 
@@ -172,3 +173,13 @@ def test_an_administrator_need_not_be_a_superuser(monkeypatch: pytest.MonkeyPatc
             monkeypatch.setenv(f"CITYDATA_PASSWORD_{role.upper()}", "known")
         assert deploy.deploy() != []
         assert deploy.deploy() == []
+        # Nor to give people access and to take it again, with what they made.
+        password = access.grant("maija.malli", "reporting_finance", by="dba", reason="x", until=date(2099, 12, 31))
+        with psycopg.connect(database.admin_url(), user="maija.malli", password=password) as team:
+            team.execute("CREATE VIEW team_finance.one AS SELECT 1 AS a")
+            team.execute("SET ROLE NONE")
+            team.execute("CREATE VIEW team_finance.two AS SELECT 1 AS a")
+        assert access.rotate("maija.malli") != password
+        assert access.revoke("maija.malli", by="dba", reason="x") == 0
+        with database.connect("reporting_finance") as team:
+            assert team.execute("SELECT one.a + two.a FROM team_finance.one, team_finance.two").fetchone() == (2,)

@@ -19,6 +19,7 @@ def explained() -> Iterator[None]:
     import psycopg
 
     from citydata import audit, backfill, contract, database, deploy, extract, geopackage, ops, release, town, transform
+    from citydata.access import AccessError
     from citydata.documentation import DocumentationError
     from citydata.governance import attestation, inventory, snapshot
     from citydata.licences import LicenceError
@@ -26,6 +27,7 @@ def explained() -> Iterator[None]:
     from citydata.settings import SettingMissing
 
     foreseen = (
+        AccessError,
         DocumentationError,
         LicenceError,
         SettingMissing,

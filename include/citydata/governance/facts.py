@@ -53,7 +53,7 @@ def gather(
     last = _last_release(connection)
     shapes = _shapes(connection, entries)
     rows = _rows(connection)
-    grants = _grants(connection, entries, last)
+    grants = _grants(connection, entries, last, now)
     suites, problems = _suites(connection, entries, method, now)
     results = _results(connection, entries, suites, method, now)
     moments = _moments(connection)
@@ -153,12 +153,15 @@ WITH RECURSIVE members AS (
     WHERE m.inherit_option OR m.set_option
 )
 SELECT g.rolname::text, r.rolname::text FROM members JOIN pg_roles g ON g.oid = members.of
-JOIN pg_roles r ON r.oid = members.member WHERE NOT r.rolsuper AND r.rolname <> %s ORDER BY 1, 2
+JOIN pg_roles r ON r.oid = members.member WHERE NOT r.rolsuper AND r.rolname <> %s AND NOT EXISTS (
+    SELECT FROM ops.access a WHERE a.login = r.rolname AND 'citydata_' || a.role = g.rolname AND a.revoked_at IS NULL
+    AND (a.until IS NULL OR a.until >= %s)
+) ORDER BY 1, 2
 """
 
 
 def _grants(
-    connection: Connection, entries: Mapping[str, Contract], last: "_Release | None"
+    connection: Connection, entries: Mapping[str, Contract], last: "_Release | None", now: datetime
 ) -> dict[str, tuple[tuple[Grant, ...] | None, int]]:
     """By dataset the rights on its tables that its classification does not give, and how many were compared.
 
@@ -182,7 +185,12 @@ def _grants(
     groups = {name: _groups(below, owners) for name, below in tables.items()}
     members: dict[str, list[str]] = defaultdict(list)
     administrator = unquote(urlsplit(database.admin_url()).username or "")
-    for group, member in connection.execute(_MEMBERS, (sorted(set().union(*groups.values())), administrator)):
+    parameters = (
+        sorted(set().union(*groups.values())),
+        administrator,
+        now.astimezone(ZoneInfo(town.load().time_zone)).date(),
+    )
+    for group, member in connection.execute(_MEMBERS, parameters):
         members[group].append(member)
     return {
         name: _compared(entries[name], below, given, owners, {group: members[group] for group in groups[name]})
@@ -236,7 +244,7 @@ def _compared(
                 unexpected.append(right)
     for group, names in members.items():
         seen += len(names)
-        # Each group has one login of its own; nobody else is in it.
+        # Each group has one login of its own; whoever else is in it was given access by somebody, for a reason.
         unexpected += [
             Grant("pg_catalog", "pg_auth_members", None, name, f"MEMBER OF {group}")
             for name in names

@@ -6,14 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from citydata import canary, contract, database, deploy, release, settings, transform
+from citydata import access, canary, contract, database, deploy, release, settings, transform
 from citydata.governance import facts
 from citydata.governance.evidence import Grant, Loaded, PersonState
 from citydata.governance.inventory import Inventory, Person
@@ -174,6 +174,19 @@ def test_a_login_of_ours_in_another_group_is_found(warehouse: Path) -> None:
         assert unexpected(ACCOUNTS) == ["MEMBER OF citydata_engineer pg_catalog.pg_auth_members.None citydata_bi_login"]
     finally:
         execute("REVOKE citydata_engineer FROM citydata_bi_login")
+
+
+def test_who_was_given_access_is_expected_until_the_last_day(warehouse: Path) -> None:
+    access.grant("powerbi", "bi", by="dba", reason="dashboards", until=date(2099, 12, 31))
+    try:
+        assert unexpected(ACCOUNTS) == []
+        execute("UPDATE ops.access SET until = '2020-01-31'")
+        found = "MEMBER OF citydata_bi pg_catalog.pg_auth_members.None powerbi"
+        assert unexpected(ACCOUNTS) == [found]
+        execute("UPDATE ops.access SET until = NULL, role = 'reporting_hr'")
+        assert unexpected(ACCOUNTS) == [found], "access to another role was given"
+    finally:
+        execute("DROP ROLE powerbi")
 
 
 def test_rights_on_what_is_not_known_to_be_released_are_not_compared(
