@@ -63,7 +63,9 @@ def grant(
                 sql.SQL("ALTER ROLE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
             )
         if until:
-            connection.execute(sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(name, sql.Literal(_end_of(until).isoformat())))
+            connection.execute(
+                sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(name, sql.Literal(_end_of(until).isoformat()))
+            )
         if password:
             _set_password(connection, login, password)
         connection.execute(
