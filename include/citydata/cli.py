@@ -16,6 +16,7 @@ from citydata.commands import (
     docs,
     export,
     governance,
+    new,
     proof,
     quarantine,
     server,
@@ -35,7 +36,7 @@ app = typer.Typer(
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(servers.up, servers.status, servers.down, servers.reset, servers.doctor, servers.simulate),
-    *(steps.run, steps.deploy, proof.check, proof.licences, docs.docs),
+    *(new.new, steps.run, steps.deploy, proof.check, proof.licences, docs.docs),
 )
 for command in COMMANDS:
     app.command()(command)

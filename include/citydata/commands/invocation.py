@@ -21,6 +21,7 @@ def explained() -> Iterator[None]:
     from citydata import audit, backfill, contract, database, deploy, extract, geopackage, ops, release, town, transform
     from citydata.access import AccessError
     from citydata.documentation import DocumentationError
+    from citydata.drafting.sample import DraftError
     from citydata.governance import attestation, inventory, snapshot
     from citydata.licences import LicenceError
     from citydata.service import airflow, broker, inputs, installation, postgres, server
@@ -29,6 +30,7 @@ def explained() -> Iterator[None]:
     foreseen = (
         AccessError,
         DocumentationError,
+        DraftError,
         LicenceError,
         SettingMissing,
         airflow.AirflowError,

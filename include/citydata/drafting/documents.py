@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -192,9 +191,14 @@ def _blocks(contract: Contract, text: bytes, titles: Sequence[str], whole: bool)
 
 
 def is_ndjson(text: bytes) -> bool:
-    """Whether each of the first lines is a JSON object of its own."""
-    lines = [line for line in itertools.islice(text.splitlines(), 3) if line.strip()]
-    return len(lines) > 1 and all(re.fullmatch(rb"\s*\{.*\}\s*", line) for line in lines)
+    """Whether the first line is a JSON object of its own and another one begins in the next."""
+    first, _, rest = text.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
+    if not rest.lstrip().startswith(b"{"):
+        return False
+    try:
+        return isinstance(json_text.document(iter([first])), dict)
+    except ContentError:
+        return False
 
 
 def ndjson(text: bytes, connector: dict[str, Any], *, whole: bool) -> Sample:

@@ -239,7 +239,7 @@ _ZEROS = re.compile(r"-?\d{1,15}(?P<sign>[.,])0{1,2}")
 
 
 def _integer(values: Sequence[str], title: str) -> Profile | None:
-    if _leading_zero(values) or (_CODE.search(title) and all(text.isdigit() for text in values)):
+    if _leading_zero(values) or _names_something(values, title):
         return None
     plain = [text for text in values if _DIGITS.fullmatch(text)]
     with_zeros = [match for text in values if (match := _ZEROS.fullmatch(text))]
@@ -262,12 +262,19 @@ def _integer(values: Sequence[str], title: str) -> Profile | None:
     return Profile("integer", options, notes=notes, negative=negative)
 
 
+def _names_something(values: Sequence[str], title: str) -> bool:
+    """Whether these are digits under the title of a code, which nobody adds up."""
+    return bool(_CODE.search(title)) and all(text.isdigit() for text in values)
+
+
 def _leading_zero(values: Sequence[str]) -> bool:
     return any(re.match(r"-?0\d", text) for text in values)
 
 
 def _number(values: Sequence[str], title: str) -> Profile | None:
-    if _leading_zero(values) or not all(re.fullmatch(r"-?\d[\d.,' \u00a0\u202f]*", text) for text in values):
+    if _leading_zero(values) or _names_something(values, title):
+        return None
+    if not all(re.fullmatch(r"-?\d[\d.,' \u00a0\u202f]*", text) for text in values):
         return None
     thousands = sorted({sign for text in values for sign in (*SPACES, "'") if sign in text})
     points = sorted({sign for text in values for sign in ".," if sign in text})
