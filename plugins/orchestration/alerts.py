@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 RUNBOOKS = {
     "SourceError": "source-unreachable",
     "ArchiveUnreachable": "archive-unreachable",
+    "ControllerOver": "controller-over",
     "GroupsStale": "failed-build",
     "TransformError": "failed-build",
     "ReleaseError": "failed-build",

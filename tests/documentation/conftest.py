@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from pytest_socket import socket_allow_hosts
+from typer.testing import CliRunner
 
-from citydata.documentation import site
+from citydata.cli import app
 from tests.browser import browser
 
 __all__ = ["browser"]
@@ -19,4 +20,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of the whole site, built without a warning."""
-    return site.build(tmp_path_factory.mktemp("documentation"))
+    directory = tmp_path_factory.mktemp("documentation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CITYDATA_HOME", str(directory / "home"))
+        done = CliRunner().invoke(app, ["docs", "--build", str(directory / "site")])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(directory / "site" / "index.html")
+    return directory / "site"

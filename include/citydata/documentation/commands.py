@@ -7,7 +7,7 @@ from typing import Any
 import typer.main
 from typer.core import TyperGroup
 
-from citydata.documentation.markdown import code, page, table, text
+from citydata.documentation.markdown import code, page, prose, table, text
 
 WORDS = {int: "NUMBER", float: "NUMBER", list[int]: "NUMBER", Path: "PATH"}
 """What stands for the value of an option without a word of its own; else TEXT."""
@@ -58,7 +58,7 @@ def _section(name: str, command: Any) -> str:
         if parameter.param_type_name == "argument":
             shown = (parameter.metavar or parameter.name.upper()).strip("[]")
             usage.append(shown if parameter.required else f"[{shown}]")
-            rows.append((code(shown), text(parameter.help or "")))
+            rows.append((code(shown), prose(parameter.help or "")))
         else:
             value = (
                 ""
@@ -69,13 +69,13 @@ def _section(name: str, command: Any) -> str:
                 usage.append(f"{parameter.opts[0]}{value}")
             rows.append((code(", ".join(parameter.opts) + value), _help(parameter)))
     parts = [f"## ./citydata {name}", f"```text\n{' '.join(usage)}\n```"]
-    parts += [text(paragraph) for paragraph in (command.help or "").split("\n\n")]
+    parts += [prose(paragraph) for paragraph in (command.help or "").split("\n\n")]
     parts += [table(("argument or option", "meaning"), rows)] if rows else []
     return "\n\n".join(parts)
 
 
 def _help(parameter: Any) -> str:
-    said = [text(parameter.help or "")]
+    said = [prose(parameter.help or "")]
     if parameter.required:
         said.append("Required.")
     elif isinstance(parameter.show_default, str):

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from citydata import connector_options, contract
-from citydata.documentation.markdown import code, page, table, text
+from citydata.documentation.markdown import code, page, prose, table
 
 _COMMENT = re.compile(r"^\s*(?:#\s*(?P<above>.*)|(?P<name>\w+): [^#]*(?:#\s*(?P<beside>.*))?)$")
 
@@ -68,12 +68,6 @@ def _sections(model: type[BaseModel]) -> Iterator[str]:
 
 def _about(model: type[BaseModel]) -> str:
     return "\n\n".join(prose(paragraph) for paragraph in inspect.getdoc(model).split("\n\n"))  # type: ignore[union-attr]
-
-
-def prose(words: str) -> str:
-    """Words of a docstring: what stands between backticks is code, the rest is text."""
-    pieces = " ".join(words.split()).split("`")
-    return "".join(code(piece) if place % 2 else text(piece) for place, piece in enumerate(pieces))
 
 
 def _options(model: type[BaseModel]) -> str:

@@ -52,7 +52,7 @@ def _page(entry: Contract) -> str:
             ("column", "type and class", "meaning"),
             [
                 (
-                    code(column.name) + (" 🔑" if column.key else ""),
+                    code(column.name) + ("<br>key" if column.key else ""),
                     f"{code(column.pg_type)}{'' if column.required else ', may be empty'}<br>{column.classification}"
                     + (f", {column.personal_data}" if column.personal_data else ""),
                     in_three_languages(column.description_en, column.description_fi, column.description_sv or "–"),
@@ -60,7 +60,7 @@ def _page(entry: Contract) -> str:
                 for column in entry.columns
             ],
         ),
-        "🔑 is a column of the key. Of a column with the class `identity_code` or `pseudonym` only a keyed pseudonym is kept.",
+        "Of a column with the class `identity_code` or `pseudonym` only a keyed pseudonym is kept.",
         "## How the source writes it",
         table(
             ("column", "name in the source", "as the source writes it"),

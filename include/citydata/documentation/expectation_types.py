@@ -5,8 +5,7 @@ import re
 from collections.abc import Iterator
 
 from citydata import settings
-from citydata.documentation.contract_keys import prose
-from citydata.documentation.markdown import code, page, table
+from citydata.documentation.markdown import code, page, prose, table
 
 OWN = settings.ROOT / "expectations"
 

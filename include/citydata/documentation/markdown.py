@@ -21,6 +21,12 @@ def code(words: object) -> str:
     return f"{fence}{shown}{fence}" if shown else ""
 
 
+def prose(words: str) -> str:
+    """Words of a docstring: what stands between backticks is code, the rest is text."""
+    pieces = " ".join(words.split()).split("`")
+    return "".join(code(piece) if place % 2 else text(piece) for place, piece in enumerate(pieces))
+
+
 def spoken(language: str, words: str) -> str:
     """Words in another language than the page's."""
     return f'<span lang="{language}">{text(words)}</span>'

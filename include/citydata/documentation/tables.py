@@ -82,14 +82,13 @@ def _page(model: Model) -> str:
             ("column", "type", "meaning"),
             [
                 (
-                    code(column["name"]) + (" 🔑" if column["name"] in model.key else ""),
+                    code(column["name"]) + ("<br>key" if column["name"] in model.key else ""),
                     code(column.get("data_type", "")) + ("" if _never_empty(column) else ", may be empty"),
                     _in_three(column.get("description", "")),
                 )
                 for column in model.columns
             ],
         ),
-        "🔑 is a column of the primary key.",
         "## Example",
         f"```sql\n{example(model)}\n```",
         "## How fresh it is",

@@ -181,13 +181,6 @@ def test_mail_goes_to_the_addresses_and_the_owner(monkeypatch: pytest.MonkeyPatc
     assert "1 &lt;b&gt; 2" in mails[1]["html_content"]
 
 
-def test_every_runbook_exists() -> None:
-    from orchestration.alerts import RUNBOOKS
-
-    for name in {*RUNBOOKS.values(), "failed-step", "held-batch", "late-dataset"}:
-        assert (settings.ROOT / schedule.runbook(name)).exists(), name
-
-
 def test_address_of_a_source_comes_from_the_environment_else_from_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
