@@ -25,6 +25,7 @@ RUNBOOKS = {
     "GroupsStale": "failed-build",
     "TransformError": "failed-build",
     "ReleaseError": "failed-build",
+    "BackfillError": "backfill-waits",
     "InventoryError": "failed-measurement",
     "SnapshotError": "failed-measurement",
 }
