@@ -26,8 +26,15 @@ def place(url: str) -> str:
 
 
 def own_workers() -> int:
-    """How many workers run on this machine (CITYDATA_WORKERS, default 1; 0: they run elsewhere); none without a broker."""
-    return int(os.environ.get("CITYDATA_WORKERS") or 1) if address() else 0
+    """How many workers run on this machine (CITYDATA_WORKERS, default 1; 0: they run elsewhere); none without a broker.
+
+    Raises:
+        BrokerError: the setting is no such number.
+    """
+    given = os.environ.get("CITYDATA_WORKERS") or "1"
+    if not given.isdecimal():
+        raise BrokerError(f"CITYDATA_WORKERS is {given}: it says how many workers run on this machine, 0 or more.")
+    return int(given) if address() else 0
 
 
 def ask(url: str) -> str:
@@ -39,14 +46,22 @@ def ask(url: str) -> str:
     import redis  # noqa: PLC0415  # wanted only where there is a broker
 
     try:
-        with redis.Redis.from_url(url, socket_connect_timeout=_SECONDS, socket_timeout=_SECONDS) as client:
-            return str(client.info("server")["redis_version"])
-    except (redis.RedisError, OSError, ValueError) as error:
-        refused = isinstance(error, redis.AuthenticationError)
-        why = "does not accept the password" if refused else f"does not answer ({type(error).__name__})"
+        client = redis.Redis.from_url(url, socket_connect_timeout=_SECONDS, socket_timeout=_SECONDS)
+    except ValueError:
         raise BrokerError(
-            f"The broker at {place(url)} {why}. Tasks wait in Airflow until it does; see CITYDATA_BROKER_URL"
-            f"{'' if refused else ' and whether Redis runs there'}."
+            "CITYDATA_BROKER_URL is no address of a broker; it is written redis://:password@host:port/0, or rediss:// with TLS."
+        ) from None
+    try:
+        with client:
+            return str(client.info("server")["redis_version"])
+    except redis.AuthenticationError:
+        raise BrokerError(
+            f"The broker at {place(url)} does not accept the password. See CITYDATA_BROKER_URL."
+        ) from None
+    except (redis.RedisError, OSError) as error:
+        raise BrokerError(
+            f"The broker at {place(url)} does not answer ({type(error).__name__}). Tasks wait in Airflow until it does;"
+            " see CITYDATA_BROKER_URL and whether Redis runs there."
         ) from None
 
 
