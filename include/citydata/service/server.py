@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from citydata import database, deploy, settings
-from citydata.service import state
+from citydata.service import broker, state
 from citydata.service.airflow import Airflow, worker_name
 
 SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
-_ANSWER_SECONDS = 10
 NEEDED = {  # by every service
     "CITYDATA_AIRFLOW_FERNET_KEY": "the key of what Airflow keeps encrypted",
     "CITYDATA_AIRFLOW_SECRET_KEY": "the key of Airflow's sessions",
@@ -54,10 +53,15 @@ def start(service: str) -> NoReturn:
     Raises:
         ServerError: it lacks a setting without which it would only seem to work.
     """
-    if service == "worker" and not os.environ.get("CITYDATA_BROKER_URL"):
+    if service == "worker" and not broker.address():
         raise ServerError(
             "A worker takes its tasks from the broker, and CITYDATA_BROKER_URL is not set. With docker-compose.yml write "
             "COMPOSE_PROFILES=scale-out into the environment file."
+        )
+    if service == "worker" and not os.environ.get("CITYDATA_ARCHIVE"):
+        raise ServerError(
+            "A worker reads what another has sealed, and CITYDATA_ARCHIVE is not set: name a place on object storage "
+            "(s3://bucket/prefix), or a directory that all workers share. With docker-compose.yml it stands in tasks.env."
         )
     airflow, environment = _airflow()
     os.chdir(environment["AIRFLOW_HOME"])
@@ -70,13 +74,11 @@ def require_health(service: str) -> None:
 
     Raises:
         ServerError: it is not, or nobody answers.
+        BrokerError: the broker does not answer.
     """
     if service == "worker":
-        from celery import Celery  # noqa: PLC0415  # only a worker has a broker
-
         node = f"celery@{worker_name()}"
-        broker = Celery(broker=settings.required("CITYDATA_BROKER_URL", "the address of the broker"))
-        if not broker.control.inspect(destination=[node], timeout=_ANSWER_SECONDS).ping():
+        if node not in broker.workers(settings.required("CITYDATA_BROKER_URL", "the address of the broker")):
             raise ServerError(f"{node} does not answer.")
     elif not Airflow(state.home(), database.admin_url()).answering()[f"airflow-{service}"]:
         raise ServerError(f"Airflow's API does not say that {service} is well.")

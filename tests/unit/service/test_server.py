@@ -69,15 +69,20 @@ def test_secrets_are_not_written_into_the_checkout_and_a_public_file_is_told(tmp
 @pytest.mark.parametrize("service", server.SERVICES)
 def test_a_service_without_its_secrets_says_what_it_lacks(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITYDATA_BROKER_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("CITYDATA_ARCHIVE", "s3://town/archive")
     done = CliRunner().invoke(app, ["server", service])
     assert done.exit_code == 1
     assert "CITYDATA_AIRFLOW_FERNET_KEY is not set" in done.output
 
 
-def test_a_worker_without_a_broker_does_not_start() -> None:
+def test_a_worker_without_a_broker_or_a_common_archive_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(app, ["server", "worker"])
     assert done.exit_code == 1
     assert "COMPOSE_PROFILES=scale-out" in done.output
+    monkeypatch.setenv("CITYDATA_BROKER_URL", "redis://127.0.0.1:1/0")
+    done = CliRunner().invoke(app, ["server", "worker"])
+    assert done.exit_code == 1
+    assert "CITYDATA_ARCHIVE is not set" in done.output
 
 
 def test_nobody_answers_and_the_service_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
