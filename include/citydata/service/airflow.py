@@ -207,8 +207,11 @@ class Airflow:
         settings = {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CORE__PARALLELISM": str(_PARALLEL_TASKS_BEYOND_ONE_MACHINE),
-            # Waiting for a free worker is no reason to send a task again.
-            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800",
+            # A worker may be killed with tasks that it had taken and not begun, of which there is no heartbeat: what waits
+            # so long is sent again. It may wait for a free worker only, so that is done often before it counts as failed.
+            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "180",
+            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "60",
+            "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "200",
             "AIRFLOW__CELERY__BROKER_URL": url,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self._database_url()}",
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(max(2, here // max(1, broker.own_workers()))),
