@@ -136,3 +136,8 @@ def load() -> Town:
 def official(language: str) -> bool:
     """Whether it is an official language of the town: what people read must be there in it."""
     return language in load().languages
+
+
+def left_empty(key: str) -> bool:
+    """Whether nobody in the town is asked for a key: a Swedish text where Swedish is no official language."""
+    return key.endswith("_sv") and not official("sv")

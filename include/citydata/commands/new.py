@@ -198,13 +198,14 @@ def _check(entries: "Inventory", name: str, value: str | None) -> None:
 
 def _asked(entries: "Inventory", given: dict[str, str | None], *, personal: bool) -> dict[str, str | None]:
     """Ask for what no option says; an empty answer leaves it to who decides it."""
+    from citydata import town
     from citydata.drafting.answers import QUESTIONS
 
     typer.echo("\nWhat nobody can see in the sample. Leave empty what you do not know; the draft says who decides it.")
     answers: dict[str, str | None] = {}
     for question in QUESTIONS:
         name = question.name
-        if given[name] or (name in ("legal_basis", "art30") and not personal):
+        if given[name] or town.left_empty(name) or (name in ("legal_basis", "art30") and not personal):
             continue
         if given["inventory"] and name not in (
             "name_fi",

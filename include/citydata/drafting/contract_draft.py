@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from citydata import town
 from citydata.drafting.answers import DECIDES, Dataset
 from citydata.drafting.proposal import Proposal, ProposedColumn
 from citydata.drafting.sample import Sample
@@ -111,7 +112,8 @@ def _column(column: ProposedColumn, publicity: str | None, position: int, key_fr
     yield _classification(column, publicity)
     yield "  description:  # the steward: what it means, in Finnish"
     yield "  customProperties:"
-    yield "    " + setting("description_sv", None, "the steward: what it means, in Swedish")
+    if not town.left_empty("description_sv"):
+        yield "    " + setting("description_sv", None, "the steward: what it means, in Swedish")
     yield "    " + setting("description_en", None, "the steward: what it means, in English")
     for name, value in shape.settings.items():
         yield "    " + setting(name, value, shape.undecided.get(name))
@@ -137,7 +139,8 @@ def _platform(
     dataset: Dataset, found: Sample, proposal: Proposal, pool: str | None, process: str | None
 ) -> Iterator[str]:
     said = dataset.answers
-    yield setting("description_sv", said.description_sv, DECIDES["description_sv"])
+    if said.description_sv or not town.left_empty("description_sv"):
+        yield setting("description_sv", said.description_sv, DECIDES["description_sv"])
     yield setting("description_en", said.description_en, DECIDES["description_en"])
     yield "- property: connector"
     yield "  value:"

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from citydata import town
 from citydata.drafting.answers import DECIDES, Dataset
 from citydata.drafting.contract_draft import art30_id, pair
 from citydata.governance.inventory import TOWN, Inventory
@@ -49,7 +50,7 @@ def entries(dataset: Dataset, inventory: Inventory, *, personal: bool, today: da
             *([("controller", said.authority, None)] if said.authority and said.authority != TOWN else []),
         ]
         optional = ("description_fi", "description_sv")
-        live = known and all(value or key in optional for key, value, _ in new)
+        live = known and all(value or key in optional or town.left_empty(key) for key, value, _ in new)
         found["datasets"] = _file(f"The tietoaineisto that {dataset.id} belongs to.", new, live=live)
         approved = bool(said.approved_by and said.approval)
         change: Entry = [
@@ -70,7 +71,7 @@ def entries(dataset: Dataset, inventory: Inventory, *, personal: bool, today: da
             ("purpose_fi", said.purpose, "the owner: why personal data is processed, in Finnish"),
             ("legal_basis", said.legal_basis, DECIDES["legal_basis"]),
         ]
-        live = bool(said.name_fi and said.name_sv)
+        live = bool(said.name_fi and (said.name_sv or town.left_empty("name_sv")))
         found["art30"] = _file(
             f"The record of processing activities (GDPR Art. 30) of {dataset.id}.", record, live=live
         )
@@ -78,7 +79,7 @@ def entries(dataset: Dataset, inventory: Inventory, *, personal: bool, today: da
 
 
 def _file(about: str, entry: Entry, *, live: bool = False) -> str:
-    lines = [pair(key, value, comment) for key, value, comment in entry]
+    lines = [pair(key, value, comment) for key, value, comment in entry if value or not town.left_empty(key)]
     text = ["- " + lines[0], *("  " + line for line in lines[1:])]
     if live:
         return "\n".join([f"# {about} Drafted by ./citydata new.", *text, ""])
