@@ -13,6 +13,7 @@ from citydata.commands import (
     access,
     backfill,
     batch,
+    contract,
     docs,
     export,
     governance,
@@ -45,6 +46,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 )
 for name, group in {
     "batch": batch.app,
+    "contract": contract.app,
     "backfill": backfill.app,
     "quarantine": quarantine.app,
     "governance": governance.app,

@@ -217,14 +217,14 @@ class Column:
         return three_languages(self.description_fi, self.description_sv, self.description_en)
 
     @property
-    def identity_code(self) -> bool:
-        """Whether the column holds a personal identity code, of which only a pseudonym is kept."""
-        return self.personal_data == "identity_code"
-
-    @property
     def titles(self) -> tuple[str, ...]:
         """What the source calls it, and then what it called it before."""
         return (self.source_name, *self.settings.formerNames)
+
+    @property
+    def identity_code(self) -> bool:
+        """Whether the column holds a personal identity code, of which only a pseudonym is kept."""
+        return self.personal_data == "identity_code"
 
     @property
     def pseudonymous(self) -> bool:
@@ -268,11 +268,6 @@ class Contract:
         """The description in the three languages, as comments in the database have it."""
         return three_languages(self.description_fi, self.platform.description_sv, self.platform.description_en)
 
-    @property
-    def raw_name(self) -> str:
-        """Name of the versioned table in schema raw."""
-        return f"{self.system}__{self.name}"
-
     def of_archive(self, version: str) -> "Contract":
         """The contract to read an archive by that was made under `version`: columns that are newer may be missing there."""
 
@@ -282,6 +277,11 @@ class Contract:
 
         columns = (replace(column, may_lack=column.may_lack or newer(column)) for column in self.columns)
         return replace(self, columns=tuple(columns))
+
+    @property
+    def raw_name(self) -> str:
+        """Name of the versioned table in schema raw."""
+        return f"{self.system}__{self.name}"
 
     @property
     def raw_table(self) -> str:

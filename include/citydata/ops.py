@@ -55,6 +55,11 @@ class Batch:
         """How errors and logs name the batch."""
         return f"{self.dataset} batch {self.batch_id}"
 
+    @property
+    def columns_differ(self) -> bool:
+        """Whether its columns were seen to be others than the contract's."""
+        return any((self.source.get("columns") or {}).values())
+
 
 FIELDS = ", ".join(Batch.__dataclass_fields__)
 

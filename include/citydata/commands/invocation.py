@@ -26,12 +26,13 @@ def explained() -> Iterator[None]:
     from citydata.licences import LicenceError
     from citydata.service import airflow, broker, inputs, installation, postgres, server
     from citydata.settings import SettingMissing
+    from citydata.source_change.adoption import AdoptionError
 
     foreseen = (
         AccessError,
-        DocumentationError,
-        DraftError,
         LicenceError,
+        AdoptionError,
+        DocumentationError,
         SettingMissing,
         airflow.AirflowError,
         attestation.AttestationError,

@@ -136,8 +136,9 @@ def batch(connection: psycopg.Connection[Any], batch_id: int) -> BatchView:
         ).format(sql.Identifier(found.dataset.partition(".")[0])),
         batch_id,
     )
+    compare = [f"./citydata contract diff {found.dataset}"] if found.columns_differ else []
     commands = {
-        "held": [f"./citydata batch {verb} {batch_id} --reason '…'" for verb in ("release", "reject")],
+        "held": compare + [f"./citydata batch {verb} {batch_id} --reason '…'" for verb in ("release", "reject")],
         "published": [f"./citydata batch replay {batch_id}"],
         "failed": [f"./citydata run {found.dataset}"],
     }
