@@ -41,6 +41,7 @@ def explained() -> Iterator[None]:
         broker.BrokerError,
         contract.ContractError,
         deploy.DeploymentError,
+        DraftError,
         extract.ContentError,
         extract.SourceError,
         geopackage.ExportError,
