@@ -276,7 +276,7 @@ def _local(moment: datetime) -> datetime:
 def windows(cron: str, start: datetime, end: datetime) -> list[Window]:
     """What lies between `start` and `end`, cut where the schedule ticks: without a gap, without an overlap."""
     bounds = [start]
-    # The clock of the wall is counted on, as people write schedules; what it strikes twice in autumn is one bound.
+    # The clock on the wall is counted on, as people write schedules; what it never shows in spring is no bound of its own.
     ticks = croniter(cron, _local(start))
     while (tick := _utc(ticks.get_next(datetime))) < end:
         if tick > bounds[-1]:
