@@ -8,6 +8,7 @@ from typing import Any
 
 from lxml import etree
 
+from citydata import geometry as geometry_of
 from citydata.connector_options import OgcConnector, TextFormat
 from citydata.contract import Contract
 from citydata.drafting import sample
@@ -19,6 +20,7 @@ DEPTH = 4
 """How deep lists of records are looked for."""
 FEATURES = 2_000
 GEOMETRY = "geometry"
+SHAPES = ("Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon")
 GML = "http://www.opengis.net/gml"
 
 
@@ -112,7 +114,22 @@ def gml(text: bytes, connector: dict[str, Any], *, whole: bool = True) -> Sample
     titles = [*paths, *([geometry] if geometry else [])]
     if not titles:
         raise DraftError(f"features {feature} hold no element with a text")
-    return _parsed(text, options, titles, geometry, whole=whole, notes=notes)
+    read = _parsed(text, options, titles, geometry, whole=whole, notes=notes)
+    if geometry is None or _lies_in_the_country(read):
+        return read
+    for axes in ("east_north", "north_east"):
+        said = f"coordinates lie in the country only when they are read {axes.replace('_', ' before ')}"
+        other = _parsed(text, options | {"axes": axes}, titles, geometry, whole=whole, notes=(*notes, said))
+        if _lies_in_the_country(other):
+            return other
+    return read
+
+
+def _lies_in_the_country(read: Sample) -> bool:
+    """Whether any geometry of the sample does, or there is none."""
+    [texts] = [one.texts for one in read.fields if one.geometry]
+    values, _ = geometry_of.national(texts, SHAPES, "country")
+    return bool(texts.null_count == len(texts) or values.null_count < len(values))
 
 
 def _features(text: bytes) -> tuple[str, list[str], str | None, list[str]]:

@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 from citydata import geometry
 from citydata.drafting import keys, personal, profile
 from citydata.drafting.column_names import column_names
+from citydata.drafting.documents import SHAPES
 from citydata.drafting.personal import Guess
 from citydata.drafting.profile import Profile
 from citydata.drafting.sample import Field, Sample
-
-SHAPES = ("Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon")
 
 
 @dataclass(frozen=True)
