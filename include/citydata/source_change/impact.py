@@ -145,11 +145,21 @@ def _aliased(text: str) -> Iterator[tuple[str, str]]:
             depth += {")": 1, "(": -1}.get(text[start], 0)
             if depth == 0 and text[start] == ",":
                 break
-        part = text[start : found.start()]
-        begins = list(_BEGIN.finditer(part))
+        part = text[start + (text[start] in ",(") : found.start()]
+        begins = list(_BEGIN.finditer(_without_nested(part)))
         if begins and begins[-1][1].lower() in ("from", "join", "with"):
             continue  # the alias of a table
         yield found[1], part[begins[-1].end() :] if begins else part
+
+
+def _without_nested(text: str) -> str:
+    """The text with blanks where something stands in parentheses."""
+    depth, plain = 0, []
+    for letter in text:
+        depth -= letter == ")" and depth > 0
+        plain.append(" " if depth else letter)
+        depth += letter == "("
+    return "".join(plain)
 
 
 # -- everything else -------------------------------------------------------------------------------------------------
@@ -169,7 +179,7 @@ def _in_contract(contract: Contract, column: str) -> Iterator[Use]:
         if column in columns:
             yield Use("contract setting", name)
     register = town.load().employment_register
-    if contract.dataset == register.dataset and column in (register.person, register.start, register.end):
+    if register and contract.dataset == register.dataset and column in (register.person, register.start, register.end):
         yield Use("town setting", "employment_register")
 
 
@@ -186,7 +196,7 @@ def _in_checks(contract: Contract, column: str) -> Iterator[Use]:
             continue
         for check in suite["expectations"]:
             said = json.dumps(check["kwargs"], ensure_ascii=False)
-            if word.search(said) and (own or contract.dataset in said):
+            if word.search(said) and (own or contract.dataset in said or f"current_{contract.raw_name}" in said):
                 yield Use("check", check["meta"]["id"])
 
 
