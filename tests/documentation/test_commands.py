@@ -1,21 +1,19 @@
-"""Every command in the pages exists; what it does is tried on an installation."""
+"""Every command in the pages is typed by a test of its page, run by a test, or visibly needs a server. There is no fourth kind."""
 
-import re
-import shlex
-from collections.abc import Iterator
+import ast
+import logging
 from typing import Any
 
+import pytest
 import typer.main
 from typer.core import TyperGroup
 
 from citydata.cli import app
 from citydata.settings import ROOT
+from tests.documentation import typed
+from tests.documentation.typed import MARK, PROGRAMS, Typed
 
-
-def commands_in(text: str) -> Iterator[list[str]]:
-    """The arguments of each `./citydata …` in backticks, or at the beginning of an indented line."""
-    for found in re.finditer(r"`\./citydata([^`\n]*)`|^    \./citydata([^\n]*)$", text, re.MULTILINE):
-        yield shlex.split(found[1] or found[2] or "", comments=True)
+log = logging.getLogger(__name__)
 
 
 def unreal(arguments: list[str]) -> str | None:
@@ -31,17 +29,67 @@ def unreal(arguments: list[str]) -> str | None:
         command = command.commands[name]
     if command.ignore_unknown_options:
         return None
-    known = {"--help", *(option for parameter in command.params for option in parameter.opts)}
+    known = {"--help", *(option for each in command.params for option in (*each.opts, *each.secondary_opts))}
     return next((word for word in rest if word.startswith("--") and word not in known), None)
 
 
-def test_every_command_in_the_documents_is_real() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-    found = {page: list(commands_in(page.read_text(encoding="utf-8"))) for page in pages}
-    assert len(found) > 10
-    assert sum(map(len, found.values())) > 50
-    wrong = {page.name: [each for each in commands if unreal(each)] for page, commands in found.items()}
-    assert not any(wrong.values()), wrong
+def test_every_command_is_real() -> None:
+    found = typed.everything()
+    assert len(found) > 60
+    assert [each for each in found if each.words[0] == "./citydata" and unreal(each.arguments)] == []
     assert unreal(["governance", "shew"]) == "shew"
     assert unreal(["backfill", "finance.accounts", "--fro", "2025"]) == "--fro"
     assert unreal(["governance", "show", "--vieww", "system"]) == "--vieww"
+
+
+def test_there_is_no_fourth_kind() -> None:
+    kinds = {kind: [each for each in typed.everything() if typed.kind(each) == kind] for kind in typed.KINDS}
+    for command in kinds["server"]:
+        log.info("needs a server: %s: %s", command.page, command.line)
+    strangers = [each for each in kinds["run"] if each.words[0] != "./citydata"]
+    assert strangers == [], f"run them in a test (typed.PAGES_WITH_TESTS), or begin the block with `{MARK}`"
+    assert all(kinds[kind] for kind in ("page", "test", "run")), {
+        kind: len(commands) for kind, commands in kinds.items()
+    }
+
+
+@pytest.mark.parametrize(("page", "test"), typed.PAGES_WITH_TESTS.items())
+def test_a_page_with_a_test_of_its_own_is_read_by_it(page: str, test: str) -> None:
+    assert (ROOT / page).exists()
+    assert page.rsplit("/", 1)[-1].removesuffix(".md") in _source_of(test)
+
+
+@pytest.mark.parametrize(("command", "test"), typed.COMMANDS_WITH_TESTS.items())
+def test_a_command_with_a_test_of_its_own_is_run_by_it(command: str, test: tuple[str, str]) -> None:
+    node, called = test
+    assert unreal(command.split()) is None
+    assert called in _source_of(node)
+
+
+def _source_of(node: str) -> str:
+    """Text of the file of a test, or of the script that CI runs. The test must be there."""
+    path, _, name = node.partition("::")
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if name:
+        assert name in {each.name for each in ast.walk(ast.parse(text)) if isinstance(each, ast.FunctionDef)}, node
+    return text
+
+
+def test_blocks_and_sentences_are_read(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        f"Type `./citydata status`, then `docker compose up` (needs a server).\n\n    {MARK}\n    ./citydata up   # soon\n\n"
+        "```bash\n$ ./citydata run \\\n    hr\n```\n\n```yaml\n./citydata: no\n```\n\n    a b c\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(typed, "ROOT", tmp_path)
+    assert [(each.words, each.needs_server) for each in typed.read(page)] == [
+        (["./citydata", "status"], False),
+        (["docker", "compose", "up"], True),
+        (["./citydata", "up"], True),
+        (["./citydata", "run", "hr"], False),
+    ]
+    assert "docker" in PROGRAMS
+    page.write_text(f"{typed.PAGE_MARK} All of it.\n\n    docker ps -a\n", encoding="utf-8")
+    assert [each.needs_server for each in typed.read(page)] == [True]
+    assert typed.kind(Typed("x.md", "docker compose up", False)) == "run", "an unmarked command of others is a stranger"

@@ -36,6 +36,8 @@ FILES = "files"
 """Folder of the site with the files of the repository that pages lead to."""
 PORTS_TRIED = 50
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)#\s]+)")
+_PROGRESS = re.compile(r"reading sources|writing output|\(.*line +\d+\)")
+"""What Sphinx says of pages, and of addresses that it asks; not what it says of itself."""
 _FENCE = re.compile(r"^ {0,3}```.*?^ {0,3}```", re.MULTILINE | re.DOTALL)
 
 
@@ -82,7 +84,8 @@ def _sphinx(builder: str, state: Path, target: Path, report: Callable[[str], Non
     ) as process:
         for line in process.stdout or ():
             last.append(line.rstrip())
-            report(last[-1])
+            if _PROGRESS.match(line):
+                report(last[-1])
     if process.returncode:
         wrong = [line for line in last if re.search(r"WARNING|ERROR|CRITICAL|broken|[Ee]xception", line)] or list(last)[
             -5:

@@ -1,0 +1,174 @@
+"""What the pages tell people to type: each command with the page, and whether the page says that it needs a server."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from citydata.settings import ROOT
+
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+SHELL = {"bash", "sh", "console", "shell"}
+"""Languages of blocks whose every line is typed. A block of another language is none; one without is, if it begins as one."""
+PROGRAMS = {
+    *(
+        "docker",
+        "podman",
+        "systemctl",
+        "journalctl",
+        "sudo",
+        "apt",
+        "apt-get",
+        "git",
+        "pip",
+        "uv",
+        "curl",
+        "ssh",
+        "scp",
+    ),
+    *(
+        "psql",
+        "pg_dump",
+        "pg_restore",
+        "openssl",
+        "age",
+        "age-keygen",
+        "ogr2ogr",
+        "isql",
+        "odbcinst",
+        "bash",
+        "crontab",
+    ),
+    *("chmod", "chown", "mkdir", "cp", "mv", "tar", "rsync", "umask", "install", "kinit", "java", "python3"),
+}
+BUILT_IN = {"read", "export", "unset", "set", "cd", "source"}
+"""What a shell does itself: typed in blocks, but a word among words in a sentence."""
+MARK = "# needs a server"
+"""First line of a block that can only be tried on a server."""
+PAGE_MARK = "**Needs a server.**"
+"""Beginning of the paragraph of a page that can as a whole only be tried on a server."""
+INLINE_MARK = " (needs a server"
+"""What follows a command in a sentence that can only be tried on a server."""
+
+_HEREDOC = re.compile(r"^(.*<<'?(\w+)'?.*)\n.*?^\2$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One command of a page."""
+
+    page: str
+    line: str
+    needs_server: bool
+    in_block: bool = True
+
+    @property
+    def words(self) -> list[str]:
+        """The command and its arguments, without a comment."""
+        return shlex.split(self.line, comments=True)
+
+    @property
+    def arguments(self) -> list[str]:
+        """What follows `./citydata`; nothing for another program."""
+        return self.words[1:] if self.words[0] == "./citydata" else []
+
+
+def everything() -> list[Typed]:
+    """Every command of every page, in the pages' order."""
+    return [command for page in PAGES for command in read(page)]
+
+
+def read(page: Path) -> Iterator[Typed]:
+    """The commands of one page."""
+    name = str(page.relative_to(ROOT))
+    text = page.read_text(encoding="utf-8")
+    everywhere = any(line.startswith(PAGE_MARK) for line in text.splitlines())
+    blocks: list[str] = []
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.type in ("code_block", "fence"):
+            lines = list(_lines(token))
+            marked = everywhere or (bool(lines) and lines[0].startswith(MARK))
+            blocks += lines
+            yield from (Typed(name, line, marked) for line in lines if not line.startswith("#"))
+        for place, child in enumerate(children := token.children or []):
+            if child.type == "code_inline" and _is_typed(child.content.split()):
+                after = children[place + 1].content if place + 1 < len(children) else ""
+                line = " ".join(child.content.split())
+                if not any(
+                    typed.startswith(line.removesuffix("…").strip()) for typed in blocks
+                ):  # else it speaks of that one
+                    yield Typed(name, line, everywhere or after.startswith(INLINE_MARK), in_block=False)
+
+
+def _lines(block: Token) -> Iterator[str]:
+    """Lines of a block that are typed, those that end with a backslash joined; none of a block that is something else."""
+    text = _HEREDOC.sub(r"\1", block.content.replace("\\\n", " "))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    typed = [line for line in lines if not line.startswith("#")]
+    language = block.info.split()[0] if block.info.strip() else ""
+    if language in SHELL or (not language and typed and _is_command(typed[0], PROGRAMS | BUILT_IN)):
+        yield from (re.sub(r"^\$ ", "", line) for line in lines)
+
+
+def _is_typed(words: list[str]) -> bool:
+    """Whether code in a sentence is a command to type, and not the name of one, such as `git diff`."""
+    return len(words) > 1 and (words[0] == "./citydata" or (words[0] in PROGRAMS and len(words) > 2))
+
+
+def _is_command(line: str, programs: set[str]) -> bool:
+    word = line.removeprefix("$ ").split(" ", 1)[0]
+    return word == "./citydata" or word in programs
+
+
+PAGES_WITH_TESTS: dict[str, str] = {
+    "docs/how-to/administer-bi-access.md": (
+        "tests/integration/drivers/test_reporting_pages.py::test_the_pages_work_as_they_are_written"
+    ),
+    "docs/how-to/when-a-source-changes.md": (
+        "tests/integration/test_source_change.py::test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released"
+    ),
+}
+"""Pages whose blocks are typed in their order by a test that reads the page."""
+COMMANDS_WITH_TESTS = {
+    "up": ("tests/end_to_end/running_platform.py", '["./citydata", "up"'),
+    "down": ("tests/unit/service/test_cli.py::test_down_with_nothing_running_is_well", '["down"]'),
+    "test": (".ci/run", "./citydata test\n"),
+    "docs": ("tests/documentation/conftest.py::built", '["docs", "--build"'),
+    "governance snapshot": (
+        "tests/integration/governance/test_commands.py::test_from_no_snapshot_to_the_first_ones",
+        'run("snapshot"',
+    ),
+    "backfill": (
+        "tests/integration/test_backfill.py::test_from_the_preview_to_the_end_on_the_command_line",
+        'run("trial.vouchers"',
+    ),
+    "contract": (
+        "tests/integration/test_source_change.py::test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released",
+        "CliRunner().invoke(app, words)",
+    ),
+    "run warehouse": (
+        "tests/integration/test_source_change.py::test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released",
+        "CliRunner().invoke(app, words)",
+    ),
+    "export geopackage": ("tests/integration/transform/test_buildings.py", '["export", "geopackage", "--directory"'),
+    "server": ("tests/unit/service/test_server.py", 'CliRunner().invoke(app, ["server", service])'),
+    "governance attest": ("tests/integration/governance/test_commands.py::test_the_officer_signs", 'run("attest"'),
+}
+"""Commands that tests of their own run, because they need servers or keys: the test, and how it calls the command."""
+KINDS = ("page", "test", "run", "server")
+
+
+def kind(command: Typed) -> str:
+    """How it is proven: by the test of its page, by a test of the command, by being run as it stands, or on a server."""
+    if command.needs_server:
+        return "server"
+    words = " ".join(command.arguments)
+    if any(words == name or words.startswith(f"{name} ") for name in COMMANDS_WITH_TESTS):
+        return "test"
+    if command.words[0] in BUILT_IN:
+        return "test"  # it only prepares the command after it, whose test sets the same variable
+    return "page" if command.in_block and command.page in PAGES_WITH_TESTS else "run"
