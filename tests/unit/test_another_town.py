@@ -1,13 +1,16 @@
 """Paimio: another town is its own files, without a line of code. And what a town.yaml must and may say."""
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
 
-from citydata import check, contract, lineage, schedule, settings, town, transform
+from citydata import check, contract, lineage, master, schedule, settings, town, transform
 from citydata.drafting import inventory_draft
 from citydata.drafting.answers import Answers, Dataset
 from citydata.governance import inventory, reasons
@@ -152,3 +155,36 @@ def test_drafts_do_not_ask_for_swedish() -> None:
     )
     assert "_sv" not in "".join(drafted.values())
     assert drafted["datasets"].splitlines()[1] == '- id: "bookings_rooms"'  # complete, so it is no comment
+
+
+@pytest.mark.usefixtures("paimio")
+def test_the_manifest_has_neither_tests_of_what_is_left_out_nor_groups_without_tables() -> None:
+    """As dbt writes it: a test of a disabled model stays among the nodes, and so does a group without one."""
+    path = settings.home() / "dbt" / "target" / "manifest.json"
+    path.parent.mkdir(parents=True)
+    seed = {
+        "resource_type": "seed", "checksum": {"checksum": "1"}, "config": {"enabled": True, "group": "finance"},
+        "depends_on": {"nodes": []}, "description": "", "columns": {},
+    }  # fmt: skip
+    left = {"resource_type": "test", "config": {"enabled": False}, "depends_on": {"nodes": []}}
+    document = {
+        "nodes": {"seed.citydata.one": seed, "test.citydata.left": left},
+        "groups": {"group.citydata.finance": {"name": "finance"}, "group.citydata.hr": {"name": "hr"}},
+        "macros": {}, "sources": {},
+    }  # fmt: skip
+    path.write_text(json.dumps(document), encoding="utf-8")
+    transform._keep_manifest("code")
+    kept = transform.kept_manifest("code")
+    assert kept is not None
+    assert kept["nodes"].keys() == {"seed.citydata.one"}
+    assert transform.groups(kept) == ["finance"]
+
+
+@pytest.mark.usefixtures("paimio")
+def test_entities_without_their_datasets_are_not_matched(monkeypatch: pytest.MonkeyPatch) -> None:
+    matched = {
+        name: SimpleNamespace(STAGING=entity.STAGING, match=lambda _: 1) for name, entity in master._entities().items()
+    }
+    assert matched.keys() == {"supplier", "district", "building"}
+    monkeypatch.setattr(master, "_entities", lambda: matched)
+    assert master.match(MagicMock()) == {"supplier": 1}
