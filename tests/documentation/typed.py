@@ -54,7 +54,7 @@ PAGE_MARK = "**Needs a server.**"
 INLINE_MARK = " (needs a server"
 """What follows a command in a sentence that can only be tried on a server."""
 
-_HEREDOC = re.compile(r"^(.*<<'?(\w+)'?.*)\n.*?^\2$", re.MULTILINE | re.DOTALL)
+_HEREDOC = re.compile(r"^([^\n]*<<'?(\w+)'?[^\n]*)\n.*?^\s*\2$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -150,20 +150,26 @@ COMMANDS_WITH_TESTS = {
         "tests/integration/test_source_change.py::test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released",
         "CliRunner().invoke(app, words)",
     ),
+    "access": ("tests/integration/test_access.py", 'CliRunner().invoke(app, ["access", *arguments])'),
+    "new": (
+        "tests/unit/drafting/test_drafts.py::test_the_command_asks_prints_and_refuses",
+        'run.invoke(app, ["new", PLACES, "--file", str(file), "--no-ask", "--dry-run"])',
+    ),
     "run warehouse": (
         "tests/integration/test_source_change.py::test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released",
         "CliRunner().invoke(app, words)",
     ),
     "export geopackage": ("tests/integration/transform/test_buildings.py", '["export", "geopackage", "--directory"'),
-    "server": ("tests/unit/service/test_server.py", 'CliRunner().invoke(app, ["server", service])'),
     "governance attest": ("tests/integration/governance/test_commands.py::test_the_officer_signs", 'run("attest"'),
 }
 """Commands that tests of their own run, because they need servers or keys: the test, and how it calls the command."""
-KINDS = ("page", "test", "run", "server")
+NEVER_RUN_HERE = ("up", "down", "reset", "simulate", "new", "contract", "test", "docs", "server", "backfill", "access")
+"""Commands that start, stop, delete, write into the checkout or take long: a test of their own runs them, or nobody does."""
+KINDS = ("page", "test", "run", "server", "nobody")
 
 
 def kind(command: Typed) -> str:
-    """How it is proven: by the test of its page, by a test of the command, by being run as it stands, or on a server."""
+    """How it is proven: by the test of its page, by a test of the command, by being run as it stands, on a server, or not."""
     if command.needs_server:
         return "server"
     words = " ".join(command.arguments)
@@ -171,4 +177,6 @@ def kind(command: Typed) -> str:
         return "test"
     if command.words[0] in BUILT_IN:
         return "test"  # it only prepares the command after it, whose test sets the same variable
-    return "page" if command.in_block and command.page in PAGES_WITH_TESTS else "run"
+    if command.in_block and command.page in PAGES_WITH_TESTS:
+        return "page"
+    return "run" if command.arguments and command.arguments[0] not in NEVER_RUN_HERE else "nobody"
