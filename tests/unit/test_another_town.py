@@ -18,6 +18,7 @@ from citydata.governance.criteria import people
 from citydata.governance.inventory import NotApplicable
 from citydata.portal import pages
 from citydata.service.installation import Installation
+from citydata.source_change.adoption import addition_of
 from simulators import finance_files, officer
 from tests.towns import paimio_marts
 from tests.unit.governance import cases
@@ -147,7 +148,8 @@ def test_a_wrong_town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str,
 
 
 @pytest.mark.usefixtures("paimio")
-def test_drafts_do_not_ask_for_swedish() -> None:
+def test_drafts_and_new_columns_do_not_ask_for_swedish() -> None:
+    assert addition_of("Viite=reference; type=string; classification=public; fi=Viite.; en=Reference.").sv is None
     said = Answers(name_fi="Varaukset", description_fi="Tilojen varaukset.", information_system="verkkolevy", sector="tekninen",
                    kind="event", criticality="ordinary")  # fmt: skip
     drafted = inventory_draft.entries(

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from citydata import contract as contracts
-from citydata import database, deploy, land, ops, pipeline, settings
+from citydata import database, deploy, land, ops, pipeline, settings, town
 from citydata.contract import CLASSES, IDENTIFIER, LOGICAL_TYPES, Contract
 from citydata.extract import ColumnsDiffer, ContentError, archive, connector
 from citydata.governance import attestation, inventory
@@ -124,7 +124,7 @@ def addition_of(text: str) -> NewColumn:
         raise AdoptionError(
             f"--add {title}: {', '.join(sorted(unknown))} is unknown; known: {', '.join((*NEEDED, *MAY_SAY))}"
         )
-    missing = [word for word in NEEDED if not said.get(word)]
+    missing = [word for word, key in NEEDED.items() if not (said.get(word) or town.left_empty(key))]
     if said.get("type") in ("date", "timestamp") and not said.get("format"):
         missing.append("format")
     if missing:
@@ -135,7 +135,7 @@ def addition_of(text: str) -> NewColumn:
             " (format=yyyy-MM-dd for a date; personal=name, contact, … for personal data)"
         )
     return NewColumn(
-        title, name, said["type"], said["classification"], said["fi"], said["sv"], said["en"],
+        title, name, said["type"], said["classification"], said["fi"], said.get("sv"), said["en"],
         said.get("format"), said.get("personal"),
     )  # fmt: skip
 

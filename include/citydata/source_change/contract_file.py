@@ -19,7 +19,7 @@ class NewColumn:
     type: str
     classification: str
     fi: str
-    sv: str
+    sv: str | None
     en: str
     format: str | None = None
     personal_data: str | None = None
