@@ -1,5 +1,6 @@
 """A source changes its columns: compare, adopt, and read what was held from its archive, without a lost row."""
 
+import errno
 import re
 import shlex
 import shutil
@@ -14,12 +15,15 @@ from typer.testing import CliRunner
 
 from citydata import contract, database, pipeline, settings
 from citydata.cli import app
+from citydata.extract import SourceError
+from citydata.service.postgres import Cluster
 from citydata.source_change import adoption, difference
 from citydata.source_change.adoption import AdoptionError, Outcome, Plan
 from citydata.source_change.difference import Difference
+from tests.integration.sources import Sources
 from tests.integration.steps import Steps
 
-CENTRES, SENSORS = "trial.cost_centres", "trial.sensors"
+CENTRES, SENSORS, METERS = "trial.cost_centres", "trial.sensors", "trial.meters"
 OLD = "Koodi;Nimi;Talousarvio;Voimassa"
 NEW = "Koodi;Määräraha;Nimike;Voimassa"
 DECIDED = {"person": "omistaja", "reason": "Lähde nimesi sarakkeet uudelleen."}
@@ -103,6 +107,10 @@ def test_renamed_columns_go_from_held_to_published_without_a_lost_row(source: St
         source.execute("UPDATE ops.contract_change SET decided_by = 'joku'")
 
 
+def _refuse(*_: Any, **__: Any) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
 def test_what_was_killed_after_the_file_was_written_goes_on(source: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded(source, 1, rows(OLD))
     for number in (2, 3):
@@ -115,6 +123,10 @@ def test_what_was_killed_after_the_file_was_written_goes_on(source: Steps, monke
         with pytest.raises(RuntimeError):
             adopted(accept=True)
     assert file.read_bytes() == old
+    with monkeypatch.context() as read_only:
+        read_only.setattr(adoption.tempfile, "NamedTemporaryFile", _refuse)
+        with pytest.raises(AdoptionError, match=r"cannot be written here .*Read-only.*Adopt in the checkout"):
+            adoption._write(file, "")
     file.write_text(planned(accept=True).text, encoding="utf-8")
     contract.load_each.cache_clear()
     outcome = adopted(accept=True)
@@ -229,6 +241,56 @@ def test_values_that_are_written_in_another_way_are_counted_and_not_told(source:
         ("valid_from", "format", 10, True)
     ]
     assert "salainen" not in str(found)
+
+
+def test_a_renamed_column_of_a_table_is_seen_in_its_catalogue(
+    source: Steps, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITYDATA_SOURCE_TRIAL", cluster.url("test_trial"))
+    source.execute("CREATE TABLE public.meter (number integer, remark text, changed_at timestamptz)")
+    source.execute(
+        "INSERT INTO public.meter SELECT n, 'remark ' || n, now() - interval '1 day' FROM generate_series(1, 9) n"
+    )
+    source.load(METERS)
+    assert not compared(METERS).differs
+    source.execute("ALTER TABLE public.meter RENAME COLUMN remark TO note")
+    source.execute("ALTER TABLE public.meter ADD COLUMN secret text DEFAULT 'x'")
+    with pytest.raises(SourceError):
+        source.load(METERS)
+    found = compared(METERS)
+    assert (found.missing, found.new, found.beside) == (("remark",), (), ("note", "secret"))
+    assert [(one.column, one.title) for one in found.renames] == [("remark", "note")]
+    assert adopted(METERS, accept=True).batches == []
+    source.load(METERS)
+    assert source.states(METERS)[-1] == "published"
+    source.assert_accounted(METERS, extracted=9)
+    versions = source.versions(METERS)
+    pipeline.rebuild(METERS)
+    assert source.versions(METERS) == versions
+
+
+def test_services_are_asked_without_making_a_batch(
+    steps: Steps, sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "CONTRACTS", Path(shutil.copytree(settings.CONTRACTS, tmp_path / "contracts")))
+    asked = ("gis.buildings", "gis.addresses", "social_health.regions")
+    for dataset in asked:
+        contract.load_each.cache_clear()
+        found = compared(dataset)
+        assert (found.missing, found.new, found.renames, found.differs) == ((), (), (), False), dataset
+        assert found.rows > 0
+        key = next(column for column in found.contract.columns if column.key)
+        path = found.contract.path
+        path.write_text(path.read_text(encoding="utf-8").replace(f'"{key.source_name}"', f'"{key.source_name}_1"'))
+        if f'"{key.source_name}_1"' not in path.read_text(encoding="utf-8"):
+            path.write_text(
+                path.read_text(encoding="utf-8").replace(
+                    f"name: {key.name}\n", f'name: {key.name}\n        physicalName: "x_{key.name}"\n'
+                )
+            )
+        contract.load_each.cache_clear()
+        assert [(one.column, one.title) for one in compared(dataset).renames] == [(key.name, key.source_name)]
+    assert steps.query("SELECT count(*) FROM ops.batch") == [(0,)]
 
 
 # -- the five commands -----------------------------------------------------------------------------------------------------

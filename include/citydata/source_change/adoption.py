@@ -318,7 +318,7 @@ def adopt(chosen: Plan, *, person: str, reason: str) -> Outcome:
         raise AdoptionError("adopting a change needs a person and a reason")
     before, after = chosen.contract, chosen.after
     with database.connect("loader", autocommit=True) as connection:
-        held = _held_by_columns(connection, before, chosen.difference.seen.batch)
+        held = _held_by_columns(connection, chosen)
         _check_readable(connection, after, held, chosen.difference.seen.batch)
     outcome = Outcome(chosen, signatures=_signatures(before, after))
     if chosen.changes:
@@ -337,11 +337,15 @@ def adopt(chosen: Plan, *, person: str, reason: str) -> Outcome:
     return outcome
 
 
-def _held_by_columns(connection: Connection, contract: Contract, looked_at: Batch | None) -> list[Batch]:
-    """Held batches that wait for their columns, oldest first; one that a check holds waits for a person's decision on its rows."""
+def _held_by_columns(connection: Connection, chosen: Plan) -> list[Batch]:
+    """Held batches that wait for their columns, oldest first; one that a check holds waits for a person's decision on its rows.
+
+    A format that reads only what the contract names does not say that its columns differ: there, what was looked at waits.
+    """
+    looked_at = chosen.difference.seen.batch if chosen.changes else None
     return [
         batch
-        for batch in ops.in_states(connection, contract.dataset, "held")
+        for batch in ops.in_states(connection, chosen.contract.dataset, "held")
         if batch.columns_differ or (looked_at and batch.batch_id == looked_at.batch_id)
     ]
 

@@ -4,6 +4,7 @@ Looked at is the newest held batch, whose archive is what the source sent, or wi
 is made. No value leaves this module: titles, shares and counts do.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
@@ -168,14 +169,15 @@ def _offered(contract: Contract) -> Seen:
         where = f"the file {candidate.offer.name}"
         return _from_chunks(contract, where, lambda: connector(contract).fetch(contract, candidate).chunks)
     received, size = [], 0
-    for chunk in connector(contract).fetch(contract, candidate).chunks:
-        received.append(chunk)
-        size += len(chunk)
-        if size > MOST_LOOKED_AT:
-            raise SourceError(
-                f"{contract.dataset}: the source answers with more than {MOST_LOOKED_AT >> 20} MiB, too much to only look at;"
-                f" `./citydata run {contract.dataset}` keeps it"
-            )
+    with contextlib.suppress(ContentError):  # an answer that is not the contract's is what is looked for
+        for chunk in connector(contract).fetch(contract, candidate).chunks:
+            received.append(chunk)
+            size += len(chunk)
+            if size > MOST_LOOKED_AT:
+                raise SourceError(
+                    f"{contract.dataset}: the source answers with more than {MOST_LOOKED_AT >> 20} MiB, too much to only look"
+                    f" at; `./citydata run {contract.dataset}` keeps it"
+                )
     return _from_chunks(contract, "the source's answer, now", lambda: iter(received))
 
 
