@@ -1,5 +1,6 @@
 """A contract's file is edited where it changes and nowhere else."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,12 @@ from citydata.contract import Contract
 from citydata.source_change.contract_file import ContractFile, NewColumn, bumped
 
 TRIAL = Path(__file__).parents[2] / "contracts" / "trial"
-FILES = sorted([*installation.CONTRACTS.glob("*/*.yaml"), *TRIAL.glob("*.yaml")])
+# Elements of FHIR are the standard's, and nobody renames them; a draft is not adopted.
+FILES = [
+    path
+    for path in sorted([*installation.CONTRACTS.glob("*/*.yaml"), *TRIAL.glob("*.yaml")])
+    if not re.search("fhir|^status: draft", path.read_text(encoding="utf-8"), re.MULTILINE)
+]
 NOTE = NewColumn("Lisätieto: #1", "note_of_ours", "date", "internal", "Päivä.", "Dag.", "Day.", "yyyy-MM-dd", "birth")
 
 
@@ -26,11 +32,7 @@ def read(text: str, directory: Path, like: Path) -> Contract:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_every_contract_survives_every_edit(path: Path, tmp_path: Path) -> None:
     """What is read back is the contract with the edits, the lines that are not edited are as they were, and it is valid."""
-    if contract.is_draft(path):
-        pytest.skip("a draft is not adopted")
     entry = contract.read(path)
-    if entry.platform.connector.type == "fhir":
-        pytest.skip("elements of FHIR are the standard's, and nobody renames them")
     text = path.read_bytes().decode()
     file = ContractFile(text)
     file.set_version("7.1.0")
@@ -42,7 +44,7 @@ def test_every_contract_survives_every_edit(path: Path, tmp_path: Path) -> None:
     file.add(NOTE, "7.1.0")
     edited = file.edited()
     found = read(edited, tmp_path, path)
-    assert contract.problems(found) == contract.problems(entry)
+    assert contract.problems(found) == []
     assert found.version == "7.1.0"
     for before, after in zip(entry.columns, found.columns, strict=False):
         assert after.name == before.name
