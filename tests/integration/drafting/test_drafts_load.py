@@ -18,7 +18,8 @@ from tests.integration.sources import Sources
 from tests.integration.steps import Steps
 
 KNOWN = Answers(
-    name_fi="Paikat", name_sv="Platser", description_fi="Paikat.", description_sv="Platser.", description_en="Places.", purpose="Käyttö.", domain="gis",
+    name_fi="Paikat", name_sv="Platser",
+    description_fi="Paikat.", description_sv="Platser.", description_en="Places.", purpose="Käyttö.", domain="gis",
     owner="puistopaallikko", steward="katutietoasiantuntija", contact="x@example.org", publicity="julkinen", schedule="15 5 * * *",
 )  # fmt: skip
 
