@@ -159,16 +159,22 @@ def test_personal_data_brings_an_art_30_record_and_an_encrypted_archive(drafted:
     assert text.count("classification: public") == 1
 
 
-def test_joining_a_dataset_of_the_inventory_asks_nothing_that_it_says(drafted: Callable[..., Draft]) -> None:
-    before = files(settings.INVENTORY)
-    made = drafted(inventory="puurekisteri")
+@pytest.mark.parametrize(
+    ("entry", "owner", "task_class"),
+    [("puurekisteri", "puistopaallikko", "10.03.03"), ("talouden_ostot", "talousjohtaja", "02.02.02")],
+)
+def test_joining_a_dataset_of_the_inventory_asks_nothing_that_it_says(
+    drafted: Callable[..., Draft], entry: str, owner: str, task_class: str
+) -> None:
+    before, known = files(settings.INVENTORY), inventory.load().datasets[entry].contracts
+    made = drafted(inventory=entry)
     text = made.files[settings.CONTRACTS / "parks" / "places.yaml"]
-    assert "{username: puistopaallikko, role: owner}" in text
-    assert 'fi.tehtavaluokka, value: "10.03.03"' in text
+    assert f"{{username: {owner}, role: owner}}" in text
+    assert f'fi.tehtavaluokka, value: "{task_class}"' in text
     assert not any("parks_places" in name for name in files(settings.INVENTORY))
     contract.load_each.cache_clear()
-    joined = inventory.read(settings.INVENTORY, contract.load_all()).datasets["puurekisteri"]
-    assert joined.owner == "puistopaallikko", "until it is loaded the entry speaks for itself"
+    joined = inventory.read(settings.INVENTORY, contract.load_all()).datasets[entry]
+    assert (joined.owner, joined.contracts) == (owner, known), "until it is loaded nothing of it counts"
     draft.undo(PLACES)
     assert files(settings.INVENTORY) == before
 
