@@ -128,6 +128,9 @@ PAGES_WITH_TESTS: dict[str, str] = {
     "docs/how-to/administer-bi-access.md": (
         "tests/integration/drivers/test_reporting_pages.py::test_the_pages_work_as_they_are_written"
     ),
+    "docs/tutorials/your-first-dataset.md": (
+        "tests/end_to_end/test_tutorial.py::test_the_tutorial_ends_with_a_new_dataset_in_a_mart_and_can_be_undone"
+    ),
     "docs/how-to/when-a-source-changes.md": (
         "tests/integration/test_source_change.py::test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released"
     ),
