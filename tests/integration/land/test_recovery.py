@@ -4,6 +4,8 @@ import pytest
 
 from citydata import audit, pipeline, publish
 from citydata.extract import ContentError
+from citydata.extract.archive_storage import ArchiveUnreachable
+from tests import object_storage
 from tests.integration.steps import Steps
 
 CENTRES = "trial.cost_centres"
@@ -66,6 +68,27 @@ def test_a_damaged_archive_is_an_error_that_says_what_to_do(trial: Steps, damage
     path.write_bytes(sealed)
     assert pipeline.decide(batch_id, release=True, person="ylläpito", reason="palautettu").state == "published"
     assert_as_undisturbed(trial)
+
+
+def test_an_archive_on_object_storage_is_landed_from_and_a_silent_store_holds_nothing(
+    trial: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with object_storage.running() as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        batch_id = interrupted(trial, after="audit")
+        trial.execute(f"DROP TABLE landing.b{batch_id}")
+        trial.load(CENTRES)
+        assert_as_undisturbed(trial)
+    assert not [path for path in trial.home.rglob("*.zst*") if path.is_file()]
+    trial.drop("kustannuspaikat_2.csv", CONTENT.replace("Yksikkö", "Osasto"))
+    with pytest.raises(ArchiveUnreachable, match=rf"^{CENTRES}/\d+\.zst cannot be written to the archive s3://"):
+        trial.load(CENTRES)
+    with pytest.raises(ArchiveUnreachable, match="cannot be read from"):
+        pipeline.replay(batch_id)
+    assert "held" not in trial.states(CENTRES)
+    assert len(trial.current(CENTRES)) == 50
 
 
 def test_replaying_the_last_batch_changes_nothing(trial: Steps) -> None:
