@@ -168,6 +168,8 @@ def preview(dataset: str, start: datetime, end: datetime, every: str | None = No
             else:
                 expected, counted = standing, ["estimate"] * len(planned)
             closes = "no row but the earlier version of one that comes again"
+            if entry.deletes == "tombstone":
+                closes += ", and those that the source says it deleted in the windows"
         else:
             parts = [tuple(window.part or ()) for window in planned]
             found = deliveries.newest(connection, entry, parts)
