@@ -24,6 +24,7 @@ from tests.integration.sources import Sources
 from tests.integration.steps import Steps
 
 CENTRES, SENSORS, METERS = "trial.cost_centres", "trial.sensors", "trial.meters"
+VOUCHERS = "trial.vouchers"
 OLD = "Koodi;Nimi;Talousarvio;Voimassa"
 NEW = "Koodi;Määräraha;Nimike;Voimassa"
 DECIDED = {"person": "omistaja", "reason": "Lähde nimesi sarakkeet uudelleen."}
@@ -213,6 +214,29 @@ def test_a_field_of_documents_is_renamed_and_added_alike(source: Steps) -> None:
     assert [(one.column, one.title) for one in compared(SENSORS).renames] == [("reading", "value")]
     assert adopted(SENSORS, accept=True).held == []
     assert source.batch(SENSORS)["unchanged"] == 5
+
+
+def test_held_batches_with_other_columns_still_are_told_and_adopted_in_their_turn(source: Steps) -> None:
+    for number, unit in enumerate(("unit", "yksikkö", "dept")):
+        lines = [f"{2024 + number};{voucher};{voucher},50;U{voucher}" for voucher in range(6)]
+        source.drop(f"tositteet{number}.csv", "\n".join([f"fiscal_year;voucher;amount;{unit}", *lines]) + "\n")
+        source.load(VOUCHERS)
+    assert source.states(VOUCHERS) == ["published", "held", "held"]
+    outcome = adopted(VOUCHERS, renames=[adoption.rename_of("dept=unit")])
+    [older] = outcome.held
+    assert (older.held.batch_id, source.states(VOUCHERS)) == (
+        source.batches(VOUCHERS)[1]["batch_id"],
+        ["published", "held", "published"],
+    )
+    assert "yksikkö" in str(older.error)
+    outcome = adopted(VOUCHERS, accept=True, renames=[adoption.rename_of("yksikkö=unit")])
+    assert (outcome.plan.version, outcome.held) == ("1.2.0", [])
+    assert contract.load(VOUCHERS).columns[-1].titles == ("yksikkö", "unit", "dept")
+    assert source.query("SELECT count(unit), count(DISTINCT fiscal_year) FROM raw.trial__vouchers") == [(18, 3)]
+    source.assert_accounted(VOUCHERS)
+    versions = source.versions(VOUCHERS)
+    pipeline.rebuild(VOUCHERS)
+    assert source.versions(VOUCHERS) == versions
 
 
 def test_without_a_held_batch_the_source_itself_is_looked_at(source: Steps) -> None:

@@ -99,8 +99,8 @@ def adopt(
 ) -> None:
     """Write the contract's next version, deploy it, and read the held batches again from their archives.
 
-    Nothing is changed unless everything that differs is accounted for and the held batch can be read. Undo: `git checkout` of
-    the contract, then `./citydata deploy`. Again, it goes on where it stopped.
+    Nothing is changed unless everything that differs is accounted for. Undo: `git checkout` of the contract, then
+    `./citydata deploy`. Again, it goes on where it stopped.
 
     Exit codes: 0 done, 1 failure and nothing changed, 3 adopted, but a batch is still held.
     """

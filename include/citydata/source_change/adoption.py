@@ -1,7 +1,7 @@
 """Adopt what a source changed: the contract's next version, the database that follows from it, and the batches that were held.
 
-The bytes of a held batch are in its archive, so nothing is lost by waiting. Nothing is written before it is sure that the held
-batches can be read under the new version; if deployment fails, the file is put back.
+The bytes of a held batch are in its archive, so nothing is lost by waiting. Nothing is written before all that differs is
+accounted for; if deployment fails, the file is put back.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from citydata import contract as contracts
-from citydata import database, deploy, land, ops, pipeline, settings, town
+from citydata import database, deploy, ops, pipeline, settings, town
 from citydata.contract import CLASSES, IDENTIFIER, LOGICAL_TYPES, Contract
-from citydata.extract import ColumnsDiffer, ContentError, archive, connector
+from citydata.extract import ContentError
 from citydata.governance import attestation, inventory
 from citydata.ops import Batch, Connection
 from citydata.source_change.contract_file import ContractFile, NewColumn, bumped
@@ -311,15 +311,14 @@ def _shown(path: Path) -> str:
 def adopt(chosen: Plan, *, person: str, reason: str) -> Outcome:
     """Write the new version, deploy it, keep the decision, and replay the batches that the old columns held.
 
-    Raises AdoptionError, with nothing changed, when a held batch could not be read under the new version, or the file cannot
-    be written. Adopting the same again goes on where it stopped.
+    Raises AdoptionError, with nothing changed, when the file cannot be written. A batch that has still other columns stays
+    held, and the outcome says why. Adopting the same again goes on where it stopped.
     """
     if not person.strip() or not reason.strip():
         raise AdoptionError("adopting a change needs a person and a reason")
     before, after = chosen.contract, chosen.after
     with database.connect("loader", autocommit=True) as connection:
         held = _held_by_columns(connection, chosen)
-        _check_readable(connection, after, held, chosen.difference.seen.batch)
     outcome = Outcome(chosen, signatures=_signatures(before, after))
     if chosen.changes:
         old = _write(before.path, chosen.text)
@@ -332,8 +331,11 @@ def adopt(chosen: Plan, *, person: str, reason: str) -> Outcome:
         outcome.deployed = deploy.deploy()
     with database.connect("loader", autocommit=True) as connection:
         _record(connection, chosen, held, person, reason)
-    for batch in held:
-        outcome.batches.append(_replayed(batch))
+    errors = {batch.batch_id: _replayed(batch) for batch in held}
+    with database.connect("loader", autocommit=True) as connection:
+        for batch in held:  # the later ones may have superseded it meanwhile
+            now, error = errors[batch.batch_id]
+            outcome.batches.append(Became(batch, ops.get(connection, now), error))
     return outcome
 
 
@@ -348,24 +350,6 @@ def _held_by_columns(connection: Connection, chosen: Plan) -> list[Batch]:
         for batch in ops.in_states(connection, chosen.contract.dataset, "held")
         if batch.columns_differ or (looked_at and batch.batch_id == looked_at.batch_id)
     ]
-
-
-def _check_readable(connection: Connection, contract: Contract, held: list[Batch], looked_at: Batch | None) -> None:
-    """Read the held batch that was looked at to its end, as landing will. Others may have other columns and are told later."""
-    for batch in held:
-        if looked_at is None or batch.batch_id != looked_at.batch_id:
-            continue
-        entry = contract.of_archive(ops.archived_under(connection, batch))
-        titles = [column.source_name for column in land.columns_of(entry, batch.kind)]
-        chunks = archive.read(batch.archive_path or "", batch.archive_sha256 or "")
-        try:
-            for _ in connector(entry).parse(entry, chunks, titles):
-                pass
-        except ContentError as error:
-            raise AdoptionError(
-                f"{batch.title} could not be read under the new version either: {error}. Nothing was changed;"
-                f" `./citydata contract diff {batch.dataset}` shows what is left."
-            ) from None
 
 
 def _write(path: Path, text: str) -> str:
@@ -412,13 +396,15 @@ def _record(connection: Connection, chosen: Plan, held: list[Batch], person: str
     )
 
 
-def _replayed(batch: Batch) -> Became:
-    """Take a held batch through landing, audit and publishing, with those that wait behind it. Checks may hold it still."""
+def _replayed(batch: Batch) -> tuple[int, str | None]:
+    """Take a held batch through landing, audit and publishing, with those that wait behind it; the batch that it became.
+
+    Checks may hold it still, and so do columns that are still others, with the reason.
+    """
     try:
-        return Became(batch, pipeline.replay(batch.batch_id))
-    except (ContentError, ColumnsDiffer) as error:
-        with database.connect("loader", autocommit=True) as connection:
-            return Became(batch, ops.get(connection, batch.batch_id), str(error))
+        return pipeline.replay(batch.batch_id).batch_id, None
+    except ContentError as error:
+        return batch.batch_id, str(error)
 
 
 def _signatures(before: Contract, after: Contract) -> list[str]:
