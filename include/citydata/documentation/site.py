@@ -47,7 +47,7 @@ def build(state: Path, output: Path | None = None, report: Callable[[str], None]
     Raises DocumentationError when a page has a mistake: a link that leads nowhere, a word that Sphinx does not understand.
     """
     target = output or state / "html"
-    if target.is_dir() and any(target.iterdir()) and not (target / "objects.inv").exists():
+    if output and output.is_dir() and any(output.iterdir()) and not (output / ".buildinfo").exists():
         raise DocumentationError(f"{target} holds other things than a site; name an empty or a new directory.")
     state.mkdir(parents=True, exist_ok=True)
     with (state / "lock").open("w") as lock:
@@ -90,8 +90,16 @@ def _sphinx(builder: str, state: Path, target: Path, report: Callable[[str], Non
         wrong = [line for line in last if re.search(r"WARNING|ERROR|CRITICAL|broken|[Ee]xception", line)] or list(last)[
             -5:
         ]
-        shown = "\n".join(wrong).replace(f"{state / 'source'}/", "docs/")
+        shown = "\n".join(_named(line, state / "source") for line in wrong)
         raise DocumentationError(f"The documentation has mistakes:\n{shown}")
+
+
+def _named(line: str, source: Path) -> str:
+    """What Sphinx says, about the page of `docs/` that a person can correct, or about one that is made."""
+    page = line.removeprefix(f"{source}/")
+    if page == line:
+        return line
+    return f"docs/{page}" if (DOCS / page.partition(":")[0]).exists() else f"generated {page}"
 
 
 def _gather(source: Path) -> None:
