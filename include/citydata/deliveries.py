@@ -9,7 +9,7 @@ from typing import Any
 from citydata.contract import Contract
 from citydata.extract import Candidate, ContentError, Position, archive, connector
 from citydata.land import Parts
-from citydata.ops import Batch, Connection, in_states
+from citydata.ops import Batch, Connection, archived_under, in_states
 
 Part = tuple[Any, ...]
 _Found = tuple[datetime, int, int, Candidate | Batch]
@@ -60,7 +60,8 @@ def _deliveries(connection: Connection, contract: Contract, wanted: set[Part]) -
         elif wanted & {tuple(values) for values in source.scope.get("values", [])}:
             name = f"the archive of batch {source.batch_id}"
             chunks = archive.read(source.archive_path or "", source.archive_sha256 or "")
-            yield Delivery(name, observed_at, _counted(contract, name, chunks), batch=source)
+            as_then = contract.of_archive(archived_under(connection, source))
+            yield Delivery(name, observed_at, _counted(as_then, name, chunks), batch=source)
 
 
 def _is_known(connection: Connection, contract: Contract, candidate: Candidate) -> bool:
