@@ -33,7 +33,8 @@ def up(
     CREATEDB for Airflow's database unless CITYDATA_AIRFLOW_DATABASE_URL names one; `./citydata doctor` checks them.
 
     Ports: CITYDATA_POSTGRES_PORT (5460), CITYDATA_AIRFLOW_PORT (8080); the next free one when taken. State and secrets:
-    CITYDATA_HOME. A real HR system in place of the synthetic one: CITYDATA_SOURCE_HR.
+    CITYDATA_HOME. A real HR system in place of the synthetic one: CITYDATA_SOURCE_HR. Beyond one machine:
+    CITYDATA_BROKER_URL (tasks on Celery workers) and CITYDATA_ARCHIVE (archives on object storage).
 
     Exit codes: 0 released, 1 failure, 2 wrong usage, 3 released but something is held or stale, 130 interrupted.
     """
@@ -125,7 +126,7 @@ def down() -> None:
 def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Stop everything and delete the installation: database, archives, dropped files, logs and secrets.
 
-    A database that CITYDATA_DATABASE_URL names is not touched.
+    A database that CITYDATA_DATABASE_URL names is not touched, nor an archive that CITYDATA_ARCHIVE names.
     """
     installation = invocation.installation()
     if not yes:
