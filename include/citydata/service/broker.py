@@ -59,6 +59,10 @@ def ask(url: str) -> str:
             f"The broker at {place(url)} does not accept the password. See CITYDATA_BROKER_URL."
         ) from None
     except (redis.RedisError, OSError) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise BrokerError(
+                f"The broker at {place(url)} shows a certificate that is not trusted; SSL_CERT_FILE names whom we trust."
+            ) from None
         raise BrokerError(
             f"The broker at {place(url)} does not answer ({type(error).__name__}). Tasks wait in Airflow until it does;"
             " see CITYDATA_BROKER_URL and whether Redis runs there."
