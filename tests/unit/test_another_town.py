@@ -9,8 +9,10 @@ from unittest.mock import MagicMock
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from citydata import check, contract, lineage, master, schedule, settings, town, transform
+from citydata.cli import app
 from citydata.drafting import inventory_draft
 from citydata.drafting.answers import Answers, Dataset
 from citydata.governance import inventory, reasons
@@ -145,6 +147,18 @@ def test_a_wrong_town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str,
         town.load.cache_clear()
     assert str(caught.value).startswith(f"{tmp_path / 'town.yaml'}: ")
     assert problem in str(caught.value)
+
+
+def test_check_without_a_town_says_which_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "TOWN", tmp_path / "none.yaml")
+    town.load.cache_clear()
+    contract.load_each.cache_clear()
+    try:
+        ran = CliRunner().invoke(app, ["check"])
+    finally:
+        contract.load_each.cache_clear()
+    assert ran.exit_code == 1
+    assert ran.output.startswith(f"{tmp_path}/none.yaml: No such file or directory; CITYDATA_TOWN names another file")
 
 
 @pytest.mark.usefixtures("paimio")

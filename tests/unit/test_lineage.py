@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from citydata import contract, lineage, settings
@@ -17,6 +18,7 @@ GRAPHS = st.integers(1, 12).flatmap(
 FINANCE = {"finance.purchase_invoices", "finance.suppliers", "finance.accounts", "finance.organisation_units"}
 
 
+@examples(max_examples=40)
 @given(GRAPHS, st.sets(st.sampled_from("abc")))
 def test_what_is_built_needs_nothing_that_is_not(graph: tuple[set[str], ...], there: set[str]) -> None:
     needs = {str(number): needed for number, needed in enumerate(graph)}
@@ -34,6 +36,7 @@ def test_what_is_built_needs_nothing_that_is_not(graph: tuple[set[str], ...], th
         assert reasons == (made_of & set("abc")) - there
 
 
+@examples(max_examples=40)
 @given(GRAPHS, st.sets(st.sampled_from("abc")), st.sampled_from("abc"))
 def test_one_thing_more_leaves_out_no_more(graph: tuple[set[str], ...], there: set[str], more: str) -> None:
     needs = {str(number): needed for number, needed in enumerate(graph)}

@@ -45,13 +45,14 @@ def check(json_: Json = False) -> None:
     """
     from citydata.check import left_out, problems
 
-    found = problems()
+    with invocation.explained():  # without a town nothing else can be read
+        found, unused = problems(), left_out()
     if json_:
         invocation.print_json(found)
     else:
         for problem in found:
             typer.secho(problem, fg="red")
-        for text in left_out():
+        for text in unused:
             typer.echo(text)
         typer.echo(f"{len(found)} problems" if found else "contracts, suites, lineage and inventory are well")
     raise typer.Exit(int(bool(found)))
