@@ -75,7 +75,7 @@ def test_dataset_tasks_follow_the_contract(parse: Parse) -> None:
             assert publish.upstream_task_ids == {read.task_id, "audit"}
             assert publish.trigger_rule == "all_success"
             assert publish.downstream_task_ids == set()
-        assert dag.get_task("audit").trigger_rule == "all_done_min_one_success"
+        assert dag.get_task("audit").trigger_rule == "all_done"
 
 
 def test_build_listens_to_every_dataset_and_to_the_clock(parse: Parse) -> None:
