@@ -22,7 +22,7 @@ _REF = re.compile(r"""\bref\(\s*['"](\w+)['"]""")
 _SOURCE = re.compile(r"""\bsource\(\s*['"](\w+)['"]\s*,\s*['"](\w+)['"]""")
 _ASKED = re.compile(r"""\bhas_model\(\s*['"](\w+)['"]""")
 _MACRO = re.compile(r"\{%-?\s*macro\s+(\w+)\s*\(.*?\{%-?\s*endmacro", re.DOTALL)
-_COMMENT = re.compile(r"--[^\n]*|\{#.*?#\}", re.DOTALL)
+_COMMENT = re.compile(r"--(?! depends_on:)[^\n]*|\{#.*?#\}", re.DOTALL)
 
 
 @dataclass(frozen=True)
