@@ -46,9 +46,8 @@ def test_runbooks_of_alerts_are_files_or_pages_of_the_site(monkeypatch: pytest.M
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
 def test_a_decision_has_a_context_consequences_and_what_was_tried(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert re.findall(r"^\*\*(.+?)\.\*\*", text, re.MULTILINE) == [
-        *("Context", "Decision", "Consequences", "Tried and measured")
-    ]
+    parts = ["Context", "Decision", "Consequences", "Tried and measured"]
+    assert [part for part in re.findall(r"^\*\*(.+?)\.\*\*", text, re.MULTILINE) if part in parts] == parts
     assert len(text.splitlines()) < 30
     assert f"decisions/{page.name}" in (ROOT / "docs" / "explanation" / "design.md").read_text(encoding="utf-8")
 
