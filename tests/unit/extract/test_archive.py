@@ -184,28 +184,32 @@ def test_killed_while_sealing_it_leaves_nothing_that_looks_sealed(place: Directo
 
 
 HEAVY = """
-import os, resource
+import os
+from pathlib import Path
 from citydata import contract
 from citydata.extract import archive, archive_storage
 archive_storage.PART_BYTES, archive_storage.PARTS_AT_ONCE = 5 << 20, 2
 entry = contract.load("trial.cost_centres")
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+def memory(kind):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(kind)) >> 10
 def around(batch, size):
     writer = archive.Writer(entry, batch)
     for _ in writer.tee(os.urandom(1 << 20) for _ in range(size)): pass
     sealed = writer.seal()
     archive.verify(sealed.path, sealed.sha256)
 around(1, 1)
-before = peak()
-around(2, 40)
-print(peak() - before)
+Path("/proc/self/clear_refs").write_text("5")  # the highest so far is forgotten: importing took more than there is now
+before = memory("VmRSS")
+around(2, 60)
+print(memory("VmHWM") - before)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the highest memory")
 def test_memory_does_not_grow_with_the_archive(place: Directory | Objects) -> None:
     done = python(HEAVY)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 30, f"{done.stdout.strip()} MiB more for an archive of 40 MiB"
+    assert int(done.stdout) < 45, f"{done.stdout.strip()} MiB more for an archive of 60 MiB"
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
