@@ -177,16 +177,17 @@ def test_a_login_of_ours_in_another_group_is_found(warehouse: Path) -> None:
 
 
 def test_who_was_given_access_is_expected_until_the_last_day(warehouse: Path) -> None:
-    access.grant("powerbi", "bi", by="dba", reason="dashboards", until=date(2099, 12, 31))
+    logins = ("elsewhere", "former", "powerbi")
     try:
-        assert unexpected(ACCOUNTS) == []
-        execute("UPDATE ops.access SET until = '2020-01-31'")
-        found = "MEMBER OF citydata_bi pg_catalog.pg_auth_members.None powerbi"
-        assert unexpected(ACCOUNTS) == [found]
-        execute("UPDATE ops.access SET until = NULL, role = 'reporting_hr'")
-        assert unexpected(ACCOUNTS) == [found], "access to another role was given"
+        for login in logins:
+            access.grant(login, "bi", by="dba", reason="dashboards", until=date(2099, 12, 31))
+        execute("UPDATE ops.access SET until = '2020-01-31' WHERE login = 'former'")
+        execute("UPDATE ops.access SET role = 'reporting_hr' WHERE login = 'elsewhere'")
+        found = [f"MEMBER OF citydata_bi pg_catalog.pg_auth_members.None {login}" for login in logins[:2]]
+        assert unexpected(ACCOUNTS) == found
     finally:
-        execute("DROP ROLE powerbi")
+        for login in logins:
+            execute(f"DROP ROLE IF EXISTS {login}")
 
 
 def test_rights_on_what_is_not_known_to_be_released_are_not_compared(
