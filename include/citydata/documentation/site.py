@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import deque
@@ -38,6 +39,7 @@ PORTS_TRIED = 50
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)#\s]+)")
 _PROGRESS = re.compile(r"reading sources|writing output|\(.*line +\d+\)")
 """What Sphinx says of pages, and of addresses that it asks; not what it says of itself."""
+_MISTAKE = re.compile(r"WARNING|ERROR|CRITICAL|\bbroken\b|[Ee]xception")
 _FENCE = re.compile(r"^ {0,3}```.*?^ {0,3}```", re.MULTILINE | re.DOTALL)
 
 
@@ -52,8 +54,13 @@ def build(state: Path, output: Path | None = None, report: Callable[[str], None]
     state.mkdir(parents=True, exist_ok=True)
     with (state / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second build waits, and then finds everything done
-        _gather(state / "source")
+        outline, known = _gather(state / "source"), state / "outline"
+        if not known.exists() or known.read_text(encoding="utf-8") != outline:
+            # Sphinx reads a page again when it changed, not when the page or the heading that it leads to came or went.
+            shutil.rmtree(state / "read", ignore_errors=True)
+        known.unlink(missing_ok=True)  # a mistake is told again until it is mended
         _sphinx("html", state, target, report)
+        known.write_text(outline, encoding="utf-8")
     return target
 
 
@@ -68,29 +75,26 @@ def _sphinx(builder: str, state: Path, target: Path, report: Callable[[str], Non
             "The generator is not installed: it is one of requirements-test.txt, which `./citydata docs` installs in a checkout."
         )
     command = [sys.executable, "-m", "sphinx", "--builder", builder, "--conf-dir", str(DOCS), "--no-color"]
-    command += [
-        "--doctree-dir",
-        str(state / "read"),
-        "--nitpicky",
-        "--fail-on-warning",
-        str(state / "source"),
-        str(target),
-    ]
+    command += ["--doctree-dir", str(state / "read"), "--nitpicky", "--fail-on-warning"]
+    command += [str(state / "source"), str(target)]
     # Nothing of an installation is needed, least of all its secrets.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CITYDATA_", "AIRFLOW_"))}
-    last: deque[str] = deque(maxlen=200)
+    last: deque[str] = deque(maxlen=5)
+    wrong: list[str] = []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=state
     ) as process:
-        for line in process.stdout or ():
-            last.append(line.rstrip())
-            if _PROGRESS.match(line):
-                report(last[-1])
+        try:
+            for line in process.stdout or ():
+                last.append(line.rstrip())
+                wrong += [last[-1]] if _MISTAKE.search(line) else []
+                if _PROGRESS.match(line):
+                    report(last[-1])
+        except BaseException:
+            process.terminate()
+            raise
     if process.returncode:
-        wrong = [line for line in last if re.search(r"WARNING|ERROR|CRITICAL|broken|[Ee]xception", line)] or list(last)[
-            -5:
-        ]
-        shown = "\n".join(_named(line, state / "source") for line in wrong)
+        shown = "\n".join(_named(line, state / "source") for line in wrong or last)
         raise DocumentationError(f"The documentation has mistakes:\n{shown}")
 
 
@@ -102,8 +106,11 @@ def _named(line: str, source: Path) -> str:
     return f"docs/{page}" if (DOCS / page.partition(":")[0]).exists() else f"generated {page}"
 
 
-def _gather(source: Path) -> None:
-    """Put every page where Sphinx reads it; one that did not change keeps its time, one that is gone is removed."""
+def _gather(source: Path) -> str:
+    """Put every page where Sphinx reads it; one that did not change keeps its time, one that is gone is removed.
+
+    Returns the outline: what pages can lead to, a line each.
+    """
     files: dict[Path, Path] = {}
     pages = {Path(path): text for maker in GENERATED for path, text in maker.pages()}
     for path in sorted(DOCS.rglob("*.md")):
@@ -116,6 +123,8 @@ def _gather(source: Path) -> None:
     for path in source.rglob("*"):
         if path.is_file() and path.relative_to(source) not in pages.keys() | files.keys():
             path.unlink()
+    headings = (f"{path} {line}" for path in sorted(pages) for line in pages[path].splitlines() if line.startswith("#"))
+    return "\n".join([*map(str, sorted(files)), *headings])
 
 
 def _write(path: Path, content: bytes) -> None:
