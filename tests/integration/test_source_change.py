@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from citydata import contract, database, pipeline, settings
 from citydata.cli import app
 from citydata.extract import SourceError
+from citydata.service import status
 from citydata.service.postgres import Cluster
 from citydata.source_change import adoption, difference
 from citydata.source_change.adoption import AdoptionError, Outcome, Plan
@@ -281,6 +282,9 @@ def test_a_renamed_column_of_a_table_is_seen_in_its_catalogue(
     source.execute("ALTER TABLE public.meter ADD COLUMN secret text DEFAULT 'x'")
     with pytest.raises(SourceError):
         source.load(METERS)
+    with database.connect("engineer", autocommit=True) as connection:
+        failed = status.batch(connection, source.batch(METERS)["batch_id"])
+    assert (failed.state, failed.commands[0]) == ("failed", f"./citydata contract diff {METERS}")
     found = compared(METERS)
     assert (found.missing, found.new, found.beside) == (("remark",), (), ("note", "secret"))
     assert [(one.column, one.title) for one in found.renames] == [("remark", "note")]

@@ -138,9 +138,9 @@ def batch(connection: psycopg.Connection[Any], batch_id: int) -> BatchView:
     )
     compare = [f"./citydata contract diff {found.dataset}"] if found.columns_differ else []
     commands = {
-        "held": compare + [f"./citydata batch {verb} {batch_id} --reason '…'" for verb in ("release", "reject")],
+        "held": [*compare, *(f"./citydata batch {verb} {batch_id} --reason '…'" for verb in ("release", "reject"))],
         "published": [f"./citydata batch replay {batch_id}"],
-        "failed": [f"./citydata run {found.dataset}"],
+        "failed": [*compare, f"./citydata run {found.dataset}"],
     }
     return BatchView(
         batch_id,

@@ -401,4 +401,6 @@ def _current(
             if keys is None or identity in keys:
                 for name, value in zip(names, row[len(key) :], strict=True):
                     found[name][identity] = value
+                if keys is not None and len(found[names[0]]) == len(keys):
+                    break
     return found
