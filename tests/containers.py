@@ -23,10 +23,11 @@ REQUIRED = {"CITYDATA_AIRFLOW_URL": "https://data.town.example"}
 """What a person has to state beside the secrets."""
 
 
-def environment_file(path: Path, settings: Mapping[str, str] | None = None) -> Path:
+def environment_file(path: Path, settings: Mapping[str, str] | None = None, *, secrets: str | None = None) -> Path:
     """The file that a person makes for a server: the secrets, what must be stated, and `settings`."""
     stated = REQUIRED | {"CITYDATA_ENV_FILE": str(path)} | dict(settings or {})
-    path.write_text(server.secrets() + "".join(f"{name}={value}\n" for name, value in stated.items()), encoding="utf-8")
+    lines = "".join(f"{name}={value}\n" for name, value in stated.items())
+    path.write_text((secrets or server.secrets()) + lines, encoding="utf-8")
     path.chmod(0o600)
     return path
 
