@@ -80,7 +80,7 @@ def test_the_first_call_installs_with_hashes_and_the_second_only_runs(checkout: 
     assert checkout.made == ""
 
 
-@pytest.mark.parametrize("command", ["test", "check"])
+@pytest.mark.parametrize("command", ["test", "check", "docs"])
 def test_tests_and_checks_want_more_and_then_the_rest_is_content(checkout: Checkout, command: str) -> None:
     checkout.run("up")
     checkout.run(command)
