@@ -24,7 +24,7 @@ def code(words: object) -> str:
 def prose(words: str) -> str:
     """Words of a docstring: what stands between backticks is code, the rest is text."""
     pieces = " ".join(words.split()).split("`")
-    return "".join(code(piece) if place % 2 else text(piece) for place, piece in enumerate(pieces))
+    return "".join(code(piece) if place % 2 else _SPECIAL.sub(r"\\\1", piece) for place, piece in enumerate(pieces))
 
 
 def spoken(language: str, words: str) -> str:
