@@ -1,5 +1,7 @@
 """The synthetic sources through the real scheduler, in the order of a day's troubles."""
 
+import csv
+import io
 import json
 import os
 import re
@@ -204,6 +206,37 @@ def test_a_held_batch_is_told_and_is_no_failure(synthetic: Platform) -> None:
     [(batch, reason)] = synthetic.query("SELECT batch_id, held_reason FROM ops.batch WHERE state = 'held'")
     assert (alert["batch"], alert["reason"], alert["datasets"]) == (batch, reason, ["finance.accounts"])
     assert synthetic.query("SELECT count(*) FROM master.account WHERE account = '998877'") == [(1,)]
+
+
+def test_airflows_backfill_is_one_entry_of_the_ledger_and_its_end_rings_the_bell(synthetic: Platform) -> None:
+    oldest_file = min((synthetic.installation.home / "drop" / "finance").glob("ostolaskut*.csv"))
+    header, *lines = csv.reader(oldest_file.read_text(encoding="utf-8-sig").splitlines(), delimiter=";")
+    year, voucher = header.index("Tilikausi"), header.index("Tositenumero")
+    oldest = min(lines, key=lambda line: line[year])
+    more = [*oldest[:voucher], "oikaistu", *oldest[voucher + 1 :]]
+    with io.StringIO() as file:
+        csv.writer(file, delimiter=";").writerows([header, *lines, more])
+        _drop(oldest_file.with_name("ostolaskut-corrected.csv"), file.getvalue())
+    known = {event["id"] for event in synthetic.events()}
+
+    day = f"{oldest[year]}-06-0"
+    asked = {"dag_id": "extract_finance", "from_date": f"{day}1T00:00:00Z", "to_date": f"{day}2T12:00:00Z"}
+    synthetic.api._request("POST", "backfills", json=asked | {"dag_run_conf": {"reason": "kirjaukset oikaistiin"}})
+
+    ended = "SELECT dataset, origin, reason FROM ops.backfill WHERE state = 'done'"
+    synthetic.wait(lambda: synthetic.query(ended), "the backfill to end")
+    assert synthetic.query(ended) == [("finance.purchase_invoices", "airflow", "kirjaukset oikaistiin")]
+    # Two runs, one year: it is read once, and rings once. What has no period is skipped in both.
+    assert synthetic.query("SELECT part FROM ops.backfill_window") == [([int(oldest[year])],)]
+    runs = [run["dag_run_id"] for run in synthetic.api.runs("extract_finance") if run["run_type"] == "backfill"]
+    assert [synthetic.finish("extract_finance", run) for run in runs] == ["success", "success"]
+    states = [synthetic.states("extract_finance", run) for run in runs]
+    assert {state["extract_accounts"] for state in states} == {"skipped"}
+    assert sorted(state["publish_purchase_invoices"] for state in states) == ["skipped", "success"]
+    [event] = [event for event in synthetic.events() if event["id"] not in known]
+    assert (event["extra"]["inserted"], event["extra"]["closed"]) == (1, 0)
+    synthetic.wait_for_quiet()
+    assert synthetic.query("SELECT count(*) FROM mart_finance.purchase WHERE voucher_number = 'oikaistu'") == [(1,)]
 
 
 def _newest(platform: Platform, pattern: str) -> Path:
