@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from croniter import croniter  # type: ignore[import-untyped]
@@ -145,7 +145,7 @@ class Geometry(Strict):
     within: Literal["town", "country"]
 
 
-Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+VERSION = r"^\d+\.\d+\.\d+$"
 
 
 def version_parts(version: str) -> tuple[int, ...]:
@@ -158,8 +158,8 @@ class ColumnSettings(Described):
     """`customProperties` of a column."""
 
     formerNames: list[str] = Field(default=[])  # titles that the source had for it before, as older archives still have
-    addedIn: Version | None = None  # archives made under an earlier version of the contract need not have it
-    removedIn: Version | None = None  # the source stopped sending it; its older rows stay
+    addedIn: str | None = Field(default=None, pattern=VERSION)  # archives of earlier versions may lack it
+    removedIn: str | None = Field(default=None, pattern=VERSION)  # it is sent no more; its older rows stay
     number: NumberFormat = NumberFormat()
     precision: int = Field(default=14, gt=0, le=38)
     scale: int = Field(default=2, ge=0, le=18)
