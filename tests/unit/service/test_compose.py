@@ -121,6 +121,11 @@ def test_with_certificates_everything_is_reached_by_the_name_in_them(
     assert given["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "https://data.town.example:8080/execution/"
     assert given["SSL_CERT_FILE"] == given["PGSSLROOTCERT"] == "/etc/citydata/certificates/bundle.crt"
     assert "@db.town.example:5432/airflow?sslmode=verify-full" in given["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    dbt = transform._environment()
+    assert (dbt["CITYDATA_DBT_SSLMODE"], dbt["PGSSLROOTCERT"]) == (
+        "verify-full",
+        "/etc/citydata/certificates/bundle.crt",
+    )
     assert "data.town.example" in services["api-server"]["networks"]["services"]["aliases"]
     assert "db.town.example" in services["postgres"]["networks"]["services"]["aliases"]
     assert {"postgres", "redis", "data.town.example", "db.town.example"} <= set(given["NO_PROXY"].split(","))
