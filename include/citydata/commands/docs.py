@@ -28,8 +28,8 @@ def docs(
     from citydata.documentation import site
     from citydata.service.installation import Installation
 
-    state = Installation().home / "documentation"
     with invocation.explained():
+        state = Installation().home / "documentation"
         directory = site.build(state, build.resolve() if build else None, report=_progress)
         if check_links:
             site.check_links(state, report=_progress)
