@@ -1,6 +1,7 @@
 """A source changes its columns: compare, adopt, and read what was held from its archive, without a lost row."""
 
 import errno
+import json
 import re
 import shlex
 import shutil
@@ -383,6 +384,17 @@ def test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released(
     assert town.states(ACCOUNTS) == ["published", "held"]
     batch = town.batch(ACCOUNTS)["batch_id"]
 
+    file = contract.load(ACCOUNTS).path
+    contents = file.read_bytes()
+    code, document = typed(f"{commands[2]} --json", batch)
+    found = json.loads(document)
+    assert (code, found["batch"], found["missing"], found["renames"][0]["title"]) == (3, batch, ["name"], "Selite")
+    code, change = typed(f"{commands[3]} --dry-run", batch)
+    assert (code, '+ physicalName: "Selite"' in change, "+version: 1.1.0" in change) == (0, True, True)
+    code, refusal = typed(f"./citydata contract adopt {ACCOUNTS} --drop name --reason x", batch)
+    assert (code, "name is required" in refusal) == (1, True)
+    assert file.read_bytes() == contents
+
     said = [typed(commands[0], batch)[1]]
     assert f"./citydata batch show {batch}" in said[0]
     assert released(*MARTS) == before
@@ -392,8 +404,8 @@ def test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released(
         (commands[3], 0, [f"batch {batch} is published", "no new signature is needed", "./citydata run warehouse"]),
         (commands[4], 0, ["warehouse released"]),
     ):
-        found, output = typed(line, batch)
-        assert (found, [word for word in words if word not in output]) == (code, []), output
+        exit_code, output = typed(line, batch)
+        assert (exit_code, [word for word in words if word not in output]) == (code, []), output
         said.append(output)
     assert "Purchases by supplier" in said[2]
     assert BEFORE not in " ".join(said)

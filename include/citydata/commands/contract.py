@@ -272,7 +272,15 @@ def _document(found: "Difference", uses: "dict[str, list[Use]]", command: str | 
         "values": [vars(misfit) for misfit in found.misfits],
         "emptied": found.emptied,
         "used_by": {
-            column: [{**vars(use), "hit_by_rename": False, "hit_by_removal": use.reads_meaning} for use in users]
+            column: [
+                {
+                    **vars(use),
+                    "hit_by_rename": False,
+                    "hit_by_removal": use.reads_meaning,
+                    "hit_by_type_change": use.reads_meaning,
+                }
+                for use in users
+            ]
             for column, users in uses.items()
         },
         "next": command,

@@ -65,7 +65,7 @@ class Plan:
     def diff(self) -> str:
         """The change of the file, as `git diff` will show it."""
         before = self.contract.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        name = _shown(self.contract.path)
+        name = _shown(self.contract.path).lstrip("/")
         return "".join(difflib.unified_diff(before, self.text.splitlines(keepends=True), f"a/{name}", f"b/{name}"))
 
     def as_json(self) -> dict[str, Any]:
