@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Called by every job and task as it starts; the scheduler's comes before its executor."""
-    if getattr(component, "job_type", None) != "SchedulerJob" or conf.get("core", "executor") != "LocalExecutor":
+    """Called by every job and task as it starts, before a job knows its type; the scheduler's comes before its executor."""
+    if sys.argv[1:2] != ["scheduler"] or conf.get("core", "executor") != "LocalExecutor":
         return
     for library in os.environ.get("CITYDATA_PRELOADED", "").split():
         try:

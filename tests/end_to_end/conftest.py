@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from citydata import settings
 from tests.end_to_end.running_platform import Platform, started
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def synthetic() -> Iterator[Platform]:
-    """A platform that has read the synthetic sources once; the tutorial's test goes on where the others end."""
+    """A platform that has read the synthetic sources once."""
     with started() as running:
         yield running
 
@@ -20,5 +21,5 @@ def real(real_data: Path) -> Iterator[Platform]:
     """A platform that has read the real finance files once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CITYDATA_REAL_DATA", str(real_data))
-        with started("tests/real_input.yaml") as running:
+        with started(settings.ROOT / "tests" / "real_input.yaml") as running:
             yield running

@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,7 +57,13 @@ def test_the_share_is_one_number_wherever_it_is_read(synthetic: Platform) -> Non
     )
     assert 0 < n < denominator
     text = f"{n}/{denominator} ({percent:.1f} %)".replace(".", ",")
-    said = synthetic.typed("./citydata governance show --json")
+    said = subprocess.run(
+        [sys.executable, "-m", "citydata.cli", "governance", "show", "--json"],
+        env={**os.environ, "PYTHONPATH": str(settings.ROOT / "include")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert json.loads(said.stdout)["share"]["text"] == text
     for language in ("fi", "sv", "en"):
         page = synthetic.page(f"{language}/index.html")
