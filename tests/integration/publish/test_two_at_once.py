@@ -5,8 +5,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from citydata import audit, pipeline, publish
+import pytest
+
+from citydata import audit, ops, pipeline, publish
 from tests.integration.steps import Steps
 
 CENTRES = "trial.cost_centres"
@@ -42,6 +45,23 @@ def test_two_extractions_at_once_take_a_file_once(trial: Steps) -> None:
         first, second = pool.map(pipeline.extract_and_land, [CENTRES] * 2)
     assert first == second
     assert trial.states(CENTRES) == ["landed"]
+
+
+def test_an_audit_that_another_run_overtakes_looks_again(trial: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial.drop("kustannuspaikat.csv", content(range(1000, 1010)))
+    [batch_id] = pipeline.extract_and_land(CENTRES)
+    judge = audit._audit
+
+    def overtaken(runner: Any, batch: ops.Batch) -> str:
+        monkeypatch.setattr(audit, "_audit", judge)
+        audit.audit([batch.batch_id])
+        publish.publish(CENTRES)
+        runner.connection.execute(f"SELECT FROM landing.{batch.landing_table}")  # which the other one has dropped
+        return "audited"
+
+    monkeypatch.setattr(audit, "_audit", overtaken)
+    assert audit.audit([batch_id]) == {batch_id: "published"}
+    assert_one_version_each(trial, range(1000, 1010))
 
 
 # The audit, which imports Great Expectations, is left out: it takes the batches that have landed as they are.
