@@ -1,9 +1,10 @@
-"""A platform of its own on the real scheduler, with ports and state apart."""
+"""A platform of its own on the real scheduler, with tree, ports and state apart, started as a user starts it."""
 
 import contextlib
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
 import time
@@ -17,8 +18,8 @@ import psycopg
 import pytest
 import requests
 
-from citydata import database, schedule
-from citydata.service import progress, up
+from citydata import database, schedule, settings
+from citydata.service import progress
 from citydata.service.airflow import Api
 from citydata.service.installation import WAREHOUSE, Installation
 
@@ -27,14 +28,37 @@ SCALE = 0.1
 FINISHED = ("success", "failed")
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What `./citydata up` said of its work."""
+
+    failures: list[dict[str, Any]]
+    held: list[str]
+    share: dict[str, Any] | None
+
+
 @dataclass
 class Platform:
-    """A running platform."""
+    """A running platform. `tree` is its own copy of the checkout, `environment` what a user of it has set."""
 
     installation: Installation
-    outcome: up.Outcome
+    tree: Path
+    environment: dict[str, str]
+    outcome: Outcome
     alerts: list[dict[str, Any]]
     """What the webhook of alerts received."""
+
+    def typed(self, script: str) -> subprocess.CompletedProcess[str]:
+        """What lines typed into a shell in the tree say."""
+        return subprocess.run(
+            ["bash", "-eu", "-c", script],
+            cwd=self.tree,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     @property
     def api(self) -> Api:
@@ -101,8 +125,11 @@ class Platform:
 
 
 @contextlib.contextmanager
-def started(manifest: Path | None = None) -> Iterator[Platform]:
-    """Bring a platform up, and leave neither process nor file behind. The environment is as before afterwards."""
+def started(manifest: str | None = None) -> Iterator[Platform]:
+    """Bring a platform up, and leave neither process nor file behind. The environment is as before afterwards.
+
+    It runs from a copy of the checkout, which a test may change. With CITYDATA_KEEP_E2E copy and state stay.
+    """
     before = dict(os.environ)
     directory = Path(tempfile.mkdtemp(prefix="citydata-e2e-"))
     directory.chmod(0o711)  # the system user of PostgreSQL passes through
@@ -119,11 +146,12 @@ def started(manifest: Path | None = None) -> Iterator[Platform]:
                 "CITYDATA_RETRY_SECONDS": "4",
                 "CITYDATA_ALERT_WEBHOOK": address,
             }
+            environment = os.environ | {"HOME": str(directory)}
+            tree = _copied(directory / "tree")
             installation = Installation()
-            outcome = up.up(
-                installation, manifest=manifest, scale=SCALE, report=print, watch=lambda datasets, build: None
-            )
-            yield Platform(installation, outcome, alerts)
+            outcome = _up(tree, environment, manifest)
+            installation.enter()
+            yield Platform(installation, tree, environment, outcome, alerts)
     finally:
         if installation:
             installation.stop()
@@ -132,6 +160,35 @@ def started(manifest: Path | None = None) -> Iterator[Platform]:
             shutil.rmtree(directory)
         os.environ.clear()
         os.environ.update(before)
+
+
+def _copied(tree: Path) -> Path:
+    """A copy of the checkout as it is, with what is not committed yet; the environment is the checkout's."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.split("\0"):
+        source = settings.ROOT / name
+        if name and source.is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, tree / name)
+    (tree / ".venv").symlink_to(settings.ROOT / ".venv")
+    return tree
+
+
+def _up(tree: Path, environment: dict[str, str], manifest: str | None) -> Outcome:
+    command = ["./citydata", "up", "--json", "--scale", str(SCALE), *(["--input", manifest] if manifest else [])]
+    done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    try:
+        said = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        pytest.fail(f"./citydata up ended with {done.returncode} and no document; its progress is above")
+    held = [item["dataset"] for item in said["datasets"] if item["step"] == "held"]
+    return Outcome(said["failures"], held, said["share"])
 
 
 @contextlib.contextmanager

@@ -3,10 +3,7 @@
 import csv
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -57,13 +54,7 @@ def test_the_share_is_one_number_wherever_it_is_read(synthetic: Platform) -> Non
     )
     assert 0 < n < denominator
     text = f"{n}/{denominator} ({percent:.1f} %)".replace(".", ",")
-    said = subprocess.run(
-        [sys.executable, "-m", "citydata.cli", "governance", "show", "--json"],
-        env={**os.environ, "PYTHONPATH": str(settings.ROOT / "include")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    said = synthetic.typed("./citydata governance show --json")
     assert json.loads(said.stdout)["share"]["text"] == text
     for language in ("fi", "sv", "en"):
         page = synthetic.page(f"{language}/index.html")
