@@ -251,7 +251,7 @@ def _held_back(connection: psycopg.Connection[Any]) -> list[Finding]:
             f"held back by backfill {one.backfill_id}, which is {one.state}"
             + (f" at {one.stopped_by.title}: {one.stopped_by.failure}" if one.stopped_by else ""),
             [one.dataset],
-            backfill.what_to_do(one)[0],
+            f"./citydata backfill show {one.backfill_id}" if one.state == "waiting" else backfill.what_to_do(one)[0],
         )
         for one in found
     ]
