@@ -23,7 +23,7 @@ from citydata.drafting import (
     suite_draft,
 )
 from citydata.drafting.answers import Answers, Dataset
-from citydata.drafting.places import KINDS, Places, shown
+from citydata.drafting.places import KINDS, Places, assessments, shown
 from citydata.drafting.sample import DraftError, Sample
 from citydata.governance import inventory
 from citydata.governance.inventory import Inventory
@@ -176,9 +176,9 @@ def undo(dataset: str) -> list[Path]:
     kept = {path: path.read_text(encoding="utf-8") for path in where.all() if path.exists()}
     changed = {path: text for path, text in _unclaiming(dataset).items() if path not in kept}
     _carry_out({}, changed, kept)
-    for path in kept:
-        with contextlib.suppress(OSError):  # other datasets of the system are in the folder
-            path.parent.rmdir()
+    for folder in dict.fromkeys((*(path.parent for path in kept), assessments())):
+        with contextlib.suppress(OSError):  # other datasets are in the folder
+            folder.rmdir()
     return [*kept, *changed]
 
 
