@@ -663,7 +663,8 @@ def _begin(connection: Connection, full: bool, code: str, run_id: str | None, co
         ).fetchall()
         # One statement, one snapshot: the horizons of all datasets are of the same moment.
         connection.execute(
-            "INSERT INTO ops.build_horizon (build_id, dataset, batch_id) " + (_COMPARED_HORIZON if compares else _HORIZON),
+            "INSERT INTO ops.build_horizon (build_id, dataset, batch_id) "
+            + (_COMPARED_HORIZON if compares else _HORIZON),
             {"build": build_id, "compares": compares},
         )
         connection.execute("DELETE FROM ops.horizon")
