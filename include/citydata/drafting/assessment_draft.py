@@ -55,7 +55,7 @@ def render(dataset: Dataset, found: Sample, proposal: Proposal, inventory: Inven
         "## 2. Tiedonhallinnan vastuut (4 §)",
         "",
         f"- Omistaja: {_or_open(owner, 'kuka vastaa aineistosta')}",
-        f"- Ylläpitäjä: {_or_open(steward, 'kuka tuntee aineiston ja pitää sen kuvauksen ajan tasalla')}",
+        f"- Vastuuhenkilö: {_or_open(steward, 'kuka tuntee aineiston ja pitää sen kuvauksen ajan tasalla')}",
         f"- Rekisterinpitäjä tai vastuuviranomainen: {said.authority or 'kaupunki'}",
         "",
         "## 3. Tietoturvallisuus (4 luku)",

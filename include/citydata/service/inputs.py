@@ -1,7 +1,7 @@
 """The manifest of `up --input`: which real file to read for a dataset in place of the synthetic source's.
 
     inputs:
-      finance.suppliers: {file: "${CITYDATA_REAL_DATA:-../shared/data}/finance/suppliers.csv"}
+      finance.suppliers: {file: "${CITYDATA_REAL_DATA:-data}/finance/suppliers.csv"}
 
 For a dataset of a service that answers over HTTP the file is a recorded answer, which the synthetic service gives.
 Paths are relative to the current directory. `${NAME:-default}` is replaced as a shell would.

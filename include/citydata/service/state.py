@@ -10,7 +10,7 @@ from citydata import database
 from citydata.settings import ROOT
 
 LOGINS = database.STEP_ROLES
-"""Roles whose login gets a generated password `CITYDATA_PASSWORD_<ROLE>`; reporting roles follow the town's sectors."""
+"""Roles whose login gets a generated password `CITYDATA_PASSWORD_<ROLE>`; reporting roles follow the domains of the contracts."""
 
 
 def checkout_id() -> str:
@@ -63,9 +63,9 @@ SYNTHETIC = ("CITYDATA_SOURCE_HR_PASSWORD",)
 
 def generators() -> dict[str, Callable[[], str]]:
     """Every secret that an installation generates, and how."""
-    from citydata import town  # noqa: PLC0415  # reads a file
+    from citydata import contract  # noqa: PLC0415  # reads files
 
-    reporting = [f"reporting_{sector.code}" for sector in town.load().sectors]
+    reporting = [f"reporting_{sector}" for sector in sorted({one.sector for one in contract.load_each()[0].values()})]
     return {
         **{f"CITYDATA_PASSWORD_{login.upper()}": _password for login in (*LOGINS, *reporting)},
         "CITYDATA_PSEUDONYM_KEY": lambda: f"k1:{secrets.token_hex(32)}",
