@@ -13,7 +13,7 @@ from citydata.connector_options import OgcConnector, TextFormat
 from citydata.contract import Contract
 from citydata.drafting import sample
 from citydata.drafting.sample import DraftError, Sample
-from citydata.extract import ContentError, document_kind, gml_text, json_text, ogc, text_format
+from citydata.extract import ContentError, document_kind, gml_text, is_title, json_text, ogc, text_format
 from citydata.extract.gml_geometry import local_name
 
 DEPTH = 4
@@ -56,7 +56,8 @@ def _json(text: bytes, connector: dict[str, Any]) -> Sample:
         entry["value"] = "value"
         titles = ["value"]
     options = connector | {"format": "json", "records": [entry]}
-    others = [".".join(place) or "the document" for place, _ in lists[1:]]
+    sample.check_titles(path, "key")
+    others = [".".join(place) or "the document" for place, _ in lists[1:] if all(map(is_title, place))]
     notes = (f"there are other lists: {', '.join(others[:5])}",) if others else ()
     return _parsed(text, options, titles, notes=notes)
 
@@ -110,6 +111,7 @@ def gml(text: bytes, connector: dict[str, Any], *, whole: bool = True) -> Sample
         options |= {"format": "gml", "feature": feature}
     elif feature != str(connector["type_name"]).rpartition(":")[2]:
         options["feature"] = feature
+    sample.check_titles((feature, *repeated), "element")
     notes = tuple(f"the element {path} occurs several times in a feature and is left out" for path in repeated)
     titles = [*paths, *([geometry] if geometry else [])]
     if not titles:
@@ -191,6 +193,7 @@ def _parsed(
     whole: bool = True,
     notes: Iterable[str] = (),
 ) -> Sample:
+    sample.check_titles(titles)
     contract = sample.provisional(options, titles, geometry)
     fields, refused, all_of_it = sample.taken(contract, _blocks(contract, text, titles, whole), geometry)
     return Sample(options, fields, refused, whole and all_of_it, tuple(notes))

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from citydata import contract as contracts
 from citydata.contract import Contract, ContractError
-from citydata.extract import Block
+from citydata.extract import Block, is_title
 
 ROWS = 10_000
 """Rows of a sample at most: enough to see formats, few enough to wait for."""
@@ -65,6 +65,18 @@ class Sample:
     def rows(self) -> int:
         """Number of rows."""
         return len(self.fields[0].texts) if self.fields else 0
+
+
+def check_titles(titles: Iterable[str], what: str = "column") -> None:
+    """Raise DraftError, with the number of the column, for one whose title may be a value: before anything is told or written."""
+    for number, title in enumerate(titles, 1):
+        if not is_title(title):
+            raise DraftError(
+                f"{what} {number} has no title but what may be a value, so it seems to have no line of titles; ask for a file"
+                " whose first line has the titles (for records, whose fields have names). A title begins with a letter, has at"
+                " most 60 letters, digits, spaces and . , : / ( ) % - and holds no identity code. If it is a title all the same,"
+                " give it a plain one in a copy, draft from that, and correct physicalName"
+            )
 
 
 def provisional(connector: dict[str, Any], titles: Sequence[str], geometry: str | None = None) -> Contract:

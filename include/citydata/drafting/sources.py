@@ -108,6 +108,7 @@ def of_text(text: bytes, connector: dict[str, Any], *, whole: bool) -> Sample:
 def _table(connection: str, table: str, report: Report) -> Sample:
     report(f"reading the catalogue of {connection}")
     columns = sql.described(connection, table)
+    sample.check_titles(column.name for column in columns)
     known = {column.name: _known(column) for column in columns}
     readable = {name: one for name, one in known.items() if one is not None}
     if not readable:

@@ -44,11 +44,13 @@ class ColumnsDiffer(ContentError):
 
 def differing(added: Iterable[str], missing: Iterable[str]) -> Columns:
     """Names for the ledger: what does not look like a title may be a value, and is a question mark."""
-    return {"added": [_title(name) for name in added][:_MOST_TITLES], "missing": list(missing)[:_MOST_TITLES]}
+    named = [name if is_title(name) else "?" for name in added]
+    return {"added": named[:_MOST_TITLES], "missing": list(missing)[:_MOST_TITLES]}
 
 
-def _title(name: str) -> str:
-    return name if _TITLE.fullmatch(name) and identity_code.mask(name, all_alike=True) == name else "?"
+def is_title(name: str) -> bool:
+    """Whether a name looks like a title: a letter first, at most 60 signs, no identity code, e-mail address or telephone number."""
+    return bool(_TITLE.fullmatch(name)) and identity_code.mask(name, all_alike=True) == name
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from citydata.cli import app
 from citydata.drafting import proposal, sources
 from citydata.drafting.sample import DraftError, Sample
 
@@ -62,7 +64,7 @@ def test_broken_lines_are_counted(tmp_path: Path) -> None:
     ("content", "complaint"),
     [
         ("", "is empty"), ("a;a\n1;2\n", "a title occurs twice"), ("a;;b\n1;2;3\n", "column 2 has no title"),
-        ("1;2,5\n3;4,5\n", "holds numbers and no titles"), ("a;b\n".encode("utf-16"), "UTF-16"),
+        ("1;2,5\n3;4,5\n", "column 1 has no title but what may be a value"), ("a;b\n".encode("utf-16"), "UTF-16"),
         ("{}", "no list of records"), ('{"class": "dataset", "id": [], "size": [], "dimension": {}}', "JSON-stat"),
         ("[1, ", "cannot be read"), ("<html><body>Ei</body></html>", "no feature"), ("<a></b>", "not well-formed"),
         (b"\x1f\x8b\x08broken", "gzip"),
@@ -71,6 +73,34 @@ def test_broken_lines_are_counted(tmp_path: Path) -> None:
 def test_what_cannot_be_drafted_says_why(tmp_path: Path, content: str | bytes, complaint: str) -> None:
     with pytest.raises(DraftError, match=complaint):
         sampled(tmp_path, "x.csv", content)
+
+
+CODE = "010190-900A"
+
+
+@pytest.mark.parametrize(
+    ("content", "value", "told_as"),
+    [
+        (f"Testinen;Testi;{CODE};testi@example.org\nMallinen;Malli;010190-901B;malli@example.org\n", CODE, "column 3"),
+        ("Nimi;testi@example.org\nx;malli@example.org\n", "testi@example.org", "column 2"),
+        ("Nimi;040 1234567\nx;050 1\n", "040 1", "column 2"),
+        (json.dumps([{"nimi": "x", CODE: 1}] * 2), CODE, "column 2"),
+        (json.dumps({f"x{CODE}": [{"nimi": "x"}]}), CODE, "key 1"),
+        (json.dumps({"a": [{"nimi": 1}] * 2, CODE: [{"nimi": 1}]}), CODE, None),
+        (f'{{"{CODE}": 1}}\n{{"{CODE}": 2}}\n', CODE, "column 1"),
+        (f"<x><member><t><x{CODE}>1</x{CODE}></t></member></x>", CODE, "column 1"),
+    ],
+    ids=["code", "mail", "phone", "field", "key", "another list", "line", "element"],
+)  # fmt: skip
+def test_a_value_in_a_title_s_place_is_told_by_its_number_only(
+    tmp_path: Path, content: str, value: str, told_as: str | None
+) -> None:
+    file = tmp_path / "x.txt"
+    file.write_text(content, encoding="utf-8")
+    told = CliRunner().invoke(app, ["new", "parks.people", "--file", str(file), "--no-ask", "--dry-run"])
+    assert value not in told.output + str(told.exception)
+    assert told.exit_code == (1 if told_as else 0), told.output
+    assert not told_as or f"{told_as} has no title" in " ".join(told.output.split())
 
 
 def test_json_at_the_longest_list_with_nested_fields(tmp_path: Path) -> None:
