@@ -93,7 +93,9 @@ def adopt(
     drop: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="The source sends it no more; its older rows stay.")
     ] = None,
-    accept: Annotated[bool, typer.Option("--accept", help="Take the renames that `contract diff` proposes.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take the renames that `contract diff` proposes by their values.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the change of the file.")] = False,
     person: Person = "",
 ) -> None:
@@ -169,11 +171,13 @@ def next_command(found: "Difference") -> str | None:
             return None
         return f"./citydata batch show {batch.batch_id}" if batch else f"./citydata run {dataset}"
     words = ["./citydata", "contract", "adopt", dataset]
-    if any(shown(rename.title) == "?" for rename in found.renames):
+    by_values = [rename for rename in found.renames if rename.evidence and rename.evidence.by_values]
+    accept = any(shown(rename.title) == "?" for rename in by_values)
+    if accept:
         words.append("--accept")
-    else:
-        for rename in found.renames:
-            words += ["--rename", shlex.quote(f"{rename.title}={rename.column}")]
+    for rename in found.renames:
+        if not (accept and rename in by_values):
+            words += ["--rename", shlex.quote(f"{shown(rename.title)}={rename.column}")]
     for column in columns:
         words += ["--drop", column]
     for title in titles:

@@ -152,7 +152,7 @@ def plan(
     accept: bool = False,
     uses: Callable[[str], list[Use]],
 ) -> Plan:
-    """The next version of a contract, checked but not written. `accept` takes the proposed renames that nothing contradicts.
+    """The next version of a contract, checked but not written. `accept` takes the proposed renames for which values speak.
 
     `uses` says what uses a column. Raises AdoptionError for what contradicts the source or the contract, for columns and
     titles that are left over, and for a column to drop that something uses.
@@ -161,7 +161,8 @@ def plan(
     chosen = list(renames)
     if accept:
         taken = {one.column for one in chosen} | {one.title for one in chosen}
-        chosen += [one for one in difference.renames if not {one.column, one.title} & taken]
+        proposed = [one for one in difference.renames if one.evidence and one.evidence.by_values]
+        chosen += [one for one in proposed if not {one.column, one.title} & taken]
     # Said once more after it was adopted, it is no change: then what was held is what is left to do.
     own = {column.name: column.source_name for column in contract.columns}
     chosen = [one for one in chosen if own.get(one.column) != one.title]

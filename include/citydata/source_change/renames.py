@@ -68,6 +68,11 @@ class Evidence:
         return sum(weight * value for weight, value in parts) / sum(weight for weight, _ in parts)
 
     @property
+    def by_values(self) -> bool:
+        """Whether values speak for it, and not only titles and places, which two columns of the same kind may exchange."""
+        return self.match is not None and self.match.telling
+
+    @property
     def reason(self) -> str:
         """Why, in words."""
         words = [self.match.text] if self.match else ["no values to compare"]
@@ -76,6 +81,8 @@ class Evidence:
             words.append("same place")
         if self.fit is not None:
             words.append(f"{self.fit:.0%} written as the contract says")
+        if not self.by_values:
+            words.append("no evidence of values: --accept leaves it out, only --rename takes it")
         return "; ".join(words)
 
 

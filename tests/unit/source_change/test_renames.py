@@ -3,11 +3,14 @@
 import string
 from collections import Counter
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from citydata.source_change import renames
-from citydata.source_change.renames import Evidence, Match
+from citydata import contract
+from citydata.source_change import adoption, renames
+from citydata.source_change.difference import Difference, Seen
+from citydata.source_change.renames import Evidence, Match, Rename
 
 titles = st.text(alphabet=string.ascii_lowercase + "åäö _", min_size=1, max_size=12)
 
@@ -101,6 +104,26 @@ def test_one_value_everywhere_says_little() -> None:
     assert not constant.telling
     assert telling.telling
     assert Evidence(0.0, False, 1.0, constant).score < renames.LEAST_SCORE <= Evidence(0.0, False, 1.0, telling).score
+
+
+def test_a_rename_without_evidence_of_values_is_only_taken_when_it_is_said() -> None:
+    entry = contract.load("finance.accounts")
+    column = next(column for column in entry.columns if not column.key)
+    exchanged = renames.by_value(["k", "e"] * 20, ["e", "k"] * 20)
+    weak, sure = (Evidence(1.0, True, 1.0, match) for match in (exchanged, Match(1.0, 50, "key")))
+    assert (exchanged, weak.by_values, sure.by_values) == (None, False, True)
+    assert "only --rename takes it" in weak.reason
+    for evidence, taken in ((weak, False), (sure, True)):
+        rename = Rename(column.name, "Selite", evidence)
+        found = Difference(
+            entry, Seen("x", ["Selite"], lambda: iter(())), 40, (column.name,), ("Selite",), (), (rename,), (), ()
+        )
+        assert adoption.plan(found, renames=[rename], uses=lambda _: []).renames == (rename,)
+        if taken:
+            assert adoption.plan(found, accept=True, uses=lambda _: []).renames == (rename,)
+        else:
+            with pytest.raises(adoption.AdoptionError, match=f"column {column.name}: --rename"):
+                adoption.plan(found, accept=True, uses=lambda _: [])
 
 
 def test_reasons_hold_shares_and_no_values() -> None:
