@@ -88,44 +88,53 @@ def rotate(login: str) -> str:
 def revoke(login: str, *, by: str, reason: str) -> int:
     """End a login's connections, give what it owns to its role, remove it; returns how many connections were ended.
 
-    Raises AccessError when there is no such login, or it owns something where others work.
+    Raises AccessError when there is no such login, or it owns something in another database: then it opens no connection any
+    more, and revoking it again finishes.
     """
     with database.connect_admin() as connection:
         role = _current(connection, login)["role"]
         name, group = sql.Identifier(login), sql.Identifier(f"citydata_{role}")
-        connection.execute(
-            "UPDATE ops.access SET revoked_reason = %s, revoked_by = %s, revoked_at = clock_timestamp()"
-            " WHERE login = %s AND revoked_at IS NULL",
-            (reason, by, login),
-        )
         connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(name))
         connection.commit()  # from now on it opens no new connection
         ended = connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", (login,)
         ).rowcount
-        connection.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(name, group))
-        connection.execute(sql.SQL("DROP OWNED BY {}").format(name))
-        connection.execute(sql.SQL("DROP ROLE {}").format(name))
+        connection.execute(
+            "UPDATE ops.access SET revoked_reason = %s, revoked_by = %s, revoked_at = clock_timestamp()"
+            " WHERE login = %s AND revoked_at IS NULL",
+            (reason, by, login),
+        )
+        try:
+            connection.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(name, group))
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(name))
+            connection.execute(sql.SQL("DROP ROLE {}").format(name))
+        except psycopg.errors.DependentObjectsStillExist as error:
+            what = "; ".join((error.diag.message_detail or str(error)).splitlines())
+            raise AccessError(
+                f"{login} can no longer log in, and {ended} connections were ended, but it is not removed:"
+                f" {what}. Where that is, give it to others (REASSIGN OWNED BY"
+                f' "{login}" TO …; DROP OWNED BY "{login}"), then `./citydata access revoke {login}` again'
+            ) from None
     return ended
 
 
 def logins() -> list[dict[str, Any]]:
     """Every login that reads or works here: name, role, state, connections that it has now, until when, given by whom and why.
 
-    States: `current`; `expired`, its last day has passed; `unknown`, somebody made it without `access grant`; `platform`, one of
-    the platform's own.
+    States: `current`; `expired`, its last day has passed; `blocked`, it was revoked and still owns something; `unknown`,
+    somebody made it without `access grant`; `platform`, one of the platform's own.
     """
     with database.connect_admin() as connection, connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             """
             SELECT r.rolname::text AS login, substr(g.rolname, 10)::text AS role,
                 CASE WHEN r.rolname = g.rolname || '_login' THEN 'platform' WHEN a.login IS NULL THEN 'unknown'
-                    WHEN a.until < %s THEN 'expired' ELSE 'current' END AS state,
+                    WHEN NOT r.rolcanlogin THEN 'blocked' WHEN a.until < %s THEN 'expired' ELSE 'current' END AS state,
                 (SELECT count(*) FROM pg_stat_activity s WHERE s.usename = r.rolname AND s.datname = current_database()) AS connections,
                 a.until, a.granted_by AS "by", a.granted_at AS since, a.reason, a.external
             FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles r ON r.oid = m.member
             LEFT JOIN ops.access a ON a.login = r.rolname AND a.revoked_at IS NULL AND 'citydata_' || a.role = g.rolname
-            WHERE g.rolname = ANY(%s) AND r.rolcanlogin AND r.rolname <> current_user
+            WHERE g.rolname = ANY(%s) AND (r.rolcanlogin OR a.login IS NOT NULL) AND r.rolname <> current_user
             ORDER BY r.rolname = g.rolname || '_login', g.rolname, r.rolname
             """,
             (_today(), [f"citydata_{role}" for role in deploy.login_roles()]),

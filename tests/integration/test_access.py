@@ -91,6 +91,26 @@ def test_a_last_day_has_its_evening_and_no_next_morning(platform: Path) -> None:
         _remove("auditor")
 
 
+def test_a_login_that_owns_something_elsewhere_is_blocked_until_revoking_it_again(platform: Path) -> None:
+    elsewhere = make_conninfo(database.admin_url(), dbname="postgres")
+    try:
+        access.grant("auditor", "dpo", by="dba", reason="audit")
+        with psycopg.connect(elsewhere) as other:
+            other.execute("CREATE TABLE public.theirs ()")
+            other.execute("ALTER TABLE public.theirs OWNER TO auditor")
+        with pytest.raises(access.AccessError, match=r"no longer log in.*1 object in database postgres.*again"):
+            access.revoke("auditor", by="dba", reason="left")
+        assert {row["login"]: row["state"] for row in access.logins()}["auditor"] == "blocked"
+    finally:
+        with psycopg.connect(elsewhere) as other:
+            other.execute("DROP TABLE public.theirs")
+    access.revoke("auditor", by="dba", reason="left")
+    with database.connect_admin() as connection:
+        assert connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'auditor'").fetchone() is None
+        kept = "SELECT revoked_at IS NOT NULL FROM ops.access WHERE login = 'auditor' AND reason = 'audit'"
+        assert (True,) in connection.execute(kept).fetchall()
+
+
 def test_what_cannot_be_given_or_changed_is_said(platform: Path) -> None:
     for login, role, why in (
         ("Maija", "bi", "is no name for a login"),

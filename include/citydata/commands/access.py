@@ -23,7 +23,7 @@ Why = Annotated[str, typer.Option("--reason", help="Why, such as the number of t
 def listing(json_: Json = False) -> None:
     """Every login, its role, what it is connected with now, who gave it until when and why.
 
-    Exit codes: 0 well, 3 a login has expired or was made by somebody else than this command.
+    Exit codes: 0 well, 3 a login has expired, is only half revoked, or was made by somebody else than this command.
     """
     from citydata import access
 
@@ -31,7 +31,7 @@ def listing(json_: Json = False) -> None:
     with invocation.explained():
         found = access.logins()
     invocation.show_rows(found, COLUMNS, json_)
-    raise typer.Exit(3 if any(row["state"] in ("expired", "unknown") for row in found) else 0)
+    raise typer.Exit(3 if any(row["state"] in ("expired", "blocked", "unknown") for row in found) else 0)
 
 
 @app.command("show")
