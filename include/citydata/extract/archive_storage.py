@@ -43,7 +43,10 @@ class Storage(Protocol):
         ...
 
     def keep(self, name: str, written: File, sha256: str) -> None:
-        """Bring the complete part, which `written` has open, to safety under its name."""
+        """Bring the complete part, which `written` has open, to safety under its name.
+
+        Raises ArchiveUnreachable when the name is taken: a batch that is read again has another number, so the file is another's.
+        """
         ...
 
     def open(self, name: str) -> File:
@@ -101,7 +104,12 @@ class _Directory:
     def keep(self, name: str, written: File, sha256: str) -> None:
         os.fsync(written.fileno())
         path = self._directory / name
-        self.part(name).rename(path)
+        part = self.part(name)
+        try:
+            os.link(part, path)  # a rename would replace what is there
+        except FileExistsError:
+            raise _taken(name, self.place) from None
+        part.unlink()
         directory = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -139,6 +147,8 @@ class _ObjectStorage:
         return _part(settings.spool_directory(), name)
 
     def keep(self, name: str, written: File, sha256: str) -> None:
+        if self.exists(name):  # not every store can be asked to write only what is new
+            raise _taken(name, self.place)
         part = self.part(name)
         size = part.stat().st_size
         with self._asked(name, "written to"):
@@ -223,6 +233,13 @@ class _ObjectStorage:
                 f"{name} cannot be {done} the archive {self.place} ({type(error).__name__}: {text}); `./citydata doctor`"
                 " looks at it. Nothing is lost: the step is done again when it answers."
             ) from error
+
+
+def _taken(name: str, place: str) -> ArchiveUnreachable:
+    return ArchiveUnreachable(
+        f"the archive {name} is in {place} already and is another batch's; it was not replaced. Either the database was restored"
+        " to an earlier time, or another installation has the same CITYDATA_ARCHIVE: see docs/runbooks/archive-unreachable.md"
+    )
 
 
 def _part(directory: Path, name: str) -> Path:

@@ -220,6 +220,16 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
+def test_the_sealed_archive_of_another_batch_is_not_replaced(place: Directory | Objects, home: Path) -> None:
+    sealed = written(contract.load(PLAIN), b"kept").seal()
+    writer = written(contract.load(PLAIN), b"of a ledger that was restored")
+    with pytest.raises(archive_storage.ArchiveUnreachable, match=f"{sealed.path} is in {place.place} already"):
+        writer.seal()
+    writer.abandon()
+    assert b"".join(archive.read(sealed.path, sealed.sha256)) == b"kept"
+    assert (place.files(), parts(home)) == ([sealed.path], [])
+
+
 def test_a_silent_store_is_an_error_that_is_tried_again(
     objects: Objects, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
