@@ -1,7 +1,6 @@
 """Guesses whether a column holds personal data, by its title and by its texts. A guess is for a person to confirm or refuse."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -110,8 +109,3 @@ def _matching(values: pa.Array, expression: str) -> int:
 
 def _class(personal: str) -> str:
     return "secret" if personal in SECRET else "confidential"
-
-
-def any_personal(guesses: Sequence[Guess | None]) -> bool:
-    """Whether any guess names a kind of personal data."""
-    return any(one is not None and one.kind is not None for one in guesses)

@@ -34,7 +34,6 @@ TRUTH = (
     ("y", "n"),
     ("on", "ei"),
 )
-_WORDS = {word: yes for pair in TRUTH for word, yes in zip(pair, (True, False), strict=True)}
 SPACES = (" ", "\u00a0", "\u202f")
 LENGTHS = (10, 20, 50, 100, 200, 500, 1000, 2000, 4000)
 EARLIEST, LATEST = 1000, 2999

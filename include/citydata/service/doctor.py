@@ -19,10 +19,6 @@ from citydata.service.installation import Installation, port_of
 from citydata.service.postgres import is_free
 
 _GIB = 1024**3
-RIGHTS = """\
-The login of CITYDATA_DATABASE_URL needs, on PostgreSQL 17 or newer: CREATE on that database (UTF-8, its own) and
-CREATEROLE, for schemas, tables and the platform's roles. CREATEDB too, for Airflow's database, unless
-CITYDATA_AIRFLOW_DATABASE_URL names one."""
 
 
 @dataclass(frozen=True)
