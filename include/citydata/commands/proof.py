@@ -1,5 +1,6 @@
 """Check the descriptions and the licences, and run the tests."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,13 +14,17 @@ from citydata.commands import invocation
 from citydata.commands.invocation import Json
 from citydata.settings import ROOT
 
-LONG_TESTS = ("tests/end_to_end", "tests/integration/recovery", "tests/integration/test_ten_days.py")
+BESIDE = (
+    ("tests/end_to_end", "tests/integration/recovery", "tests/integration/test_ten_days.py"),  # which mostly wait
+    ("tests/unit", "tests/documentation"),
+)
 
 
 def test(context: typer.Context) -> None:
     """Run the tests; arguments go to pytest, paths are relative to the repository.
 
-    Without arguments the long ones, which mostly wait, run beside the others; what they say comes last.
+    Without arguments three parts run beside each other: the long ones, those without a database, and the others, which are
+    shown as they go. What the first two say comes last.
     """
     # The tests make databases of their own: what this machine's installation is called must not reach them.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CITYDATA_", "AIRFLOW_"))}
@@ -28,14 +33,20 @@ def test(context: typer.Context) -> None:
     command = [sys.executable, "-m", "pytest"]
     if context.args:
         raise typer.Exit(subprocess.run([*command, *context.args], cwd=ROOT, env=environment, check=False).returncode)
-    with tempfile.TemporaryFile() as said:
-        apart = [*command, "-p", "no:cacheprovider", *LONG_TESTS]
-        with subprocess.Popen(apart, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT) as long_ones:
-            others = [*command, *(f"--ignore={path}" for path in LONG_TESTS)]
-            code = subprocess.run(others, cwd=ROOT, env=environment, check=False).returncode
-        said.seek(0)
-        typer.echo(said.read().decode(errors="replace"))
-    raise typer.Exit(code or long_ones.returncode)
+    with contextlib.ExitStack() as parts:
+        beside = []
+        for paths in BESIDE:
+            said = parts.enter_context(tempfile.TemporaryFile())
+            apart = [*command, "-p", "no:cacheprovider", *paths]
+            part = subprocess.Popen(apart, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT)
+            beside.append((parts.enter_context(part), said))
+        others = [*command, *(f"--ignore={path}" for paths in BESIDE for path in paths)]
+        codes = [subprocess.run(others, cwd=ROOT, env=environment, check=False).returncode]
+        for part, said in beside:
+            codes.append(part.wait())
+            said.seek(0)
+            typer.echo(said.read().decode(errors="replace"))
+    raise typer.Exit(next((code for code in codes if code), 0))
 
 
 def check(json_: Json = False) -> None:
