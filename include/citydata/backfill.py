@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from citydata import contract as contracts
-from citydata import database, deliveries, land, pipeline, release, schedule, transform
+from citydata import database, deliveries, ops, pipeline, release, schedule, transform
 from citydata.connector_options import FhirConnector, SqlConnector
 from citydata.contract import Contract
 from citydata.extract import Asked, ContentError, SourceError, connector
@@ -456,9 +456,9 @@ def join(
         if found.origin != AIRFLOW or found.state not in ("running", "stopped"):
             raise _is_open(found)
         connection.execute(
-            "UPDATE ops.backfill SET begins_at = least(begins_at, %s), ends_at = greatest(ends_at, %s), state = 'running'"
-            " WHERE backfill_id = %s",
-            (start, tick, found.backfill_id),
+            "UPDATE ops.backfill SET begins_at = least(begins_at, %s), ends_at = greatest(ends_at, %s), state = 'running',"
+            " approval = approval OR %s WHERE backfill_id = %s",
+            (start, tick, approval, found.backfill_id),
         )
         for window in wanted:
             connection.execute(
@@ -494,12 +494,13 @@ def settle_run(
     """Note that a run has published what it had to; returns the scheduler's open backfill and whether it ended with this run.
 
     `still_active` counts the runs that are queued or running: all, or those of the ids. The backfill has ended when all that
-    are have done what they had to. A run that is no part of it ends it too: the last of its own may have failed.
+    are have done what they had to. A run that is no part of it ends it too: the last of its own may have failed. A run that is
+    tried again after it ended one, and was killed before it could say so, is told once more until a build has seen it.
     """
     with database.connect("loader", autocommit=True) as connection:
         found = open_of(connection, dataset)
         if found is None or found.origin != AIRFLOW or found.state not in ("running", "stopped"):
-            return None
+            return _ended_unbuilt(connection, dataset, run_id)
         for window in found.windows:
             if window.run_id == run_id:
                 _settle(connection, found, window)
@@ -517,6 +518,17 @@ def settle_run(
         ]
         ended = still_active(None) <= still_active(done) and end(connection, found)
         return get(connection, found.backfill_id), ended
+
+
+def _ended_unbuilt(connection: Connection, dataset: str, run_id: str) -> tuple[Backfill, bool] | None:
+    """The newest backfill that ended while the run was in it, and of which no build knows yet."""
+    row = connection.execute(
+        "SELECT backfill_id FROM ops.backfill f JOIN ops.backfill_run r USING (backfill_id)"
+        " WHERE f.dataset = %s AND f.origin = %s AND r.run_id = %s AND (f.state = 'comparing' OR f.state = 'done' AND f.ended_at >"
+        " (SELECT coalesce(max(started_at), '-infinity') FROM ops.build WHERE state = 'built')) ORDER BY backfill_id DESC LIMIT 1",
+        (dataset, AIRFLOW, run_id),
+    ).fetchone()
+    return (get(connection, row[0]), True) if row else None
 
 
 # -- approval --------------------------------------------------------------------------------------------------------
@@ -566,10 +578,23 @@ def waiting_since(connection: psycopg.Connection[Any], run_id: str) -> list[Back
 
 
 def approve(backfill_id: int, *, person: str, reason: str) -> Backfill:
-    """Let the next build take a backfill in. Raises BackfillError when it does not wait or no reason is given."""
+    """Let the next build take a backfill in. Raises BackfillError when it does not wait, when a batch of it was published
+    since it was compared (then it is compared again), or when no reason is given."""
     with database.connect("loader", autocommit=True) as connection:
         found = get(connection, backfill_id)
-        if not _move(connection, found, "done", "waiting", **_decision(connection, found, person, reason)):
+        decision = _decision(connection, found, person, reason)
+        row = connection.execute(
+            "SELECT coalesce(max(batch_id), 0) FROM ops.build_horizon WHERE build_id = %s AND dataset = %s",
+            (found.compared_build, found.dataset),
+        ).fetchone()
+        compared = row[0] if row else 0
+        later = [one["batch_id"] for one in found.batches if one["state"] == "published" and one["batch_id"] > compared]
+        if later and _move(connection, found, "comparing", "waiting"):
+            raise BackfillError(
+                f"{found.title} is not what was compared: batch {later[-1]} was published since. Compare it again,"
+                f" `./citydata run warehouse`, then `./citydata backfill show {backfill_id}`"
+            )
+        if not _move(connection, found, "done", "waiting", **decision):
             raise BackfillError(f"{found.title} is {found.state}; only one that waits is approved or rejected")
         return get(connection, backfill_id)
 
@@ -596,26 +621,23 @@ def _take_back(backfill_id: int, state: str, before: tuple[str, ...], person: st
     """Reject a backfill's batches and rebuild the dataset without them.
 
     Its versions cannot be closed or reopened one by one: later batches were compared with them. No release has seen them, so
-    nobody misses them; the archives stay. Killed in between, the backfill is `undoing`, and the same command goes on.
+    nobody misses them; the archives stay. Killed in between, or when the rebuild holds a batch, the backfill is `undoing`, and
+    the same command goes on.
     """
     with database.connect("loader", autocommit=True) as connection:
         found = get(connection, backfill_id)
         decision = _decision(connection, found, person, reason)
     with _alone(found) as connection:
-        if not _move(connection, found, "undoing", *before):
+        if not _move(connection, found, "undoing", *before, **decision):
             wanted = "only one that waits is approved or rejected" if state == "rejected" else "it has ended"
             raise BackfillError(f"{found.title} is {found.state}; {wanted}")
-        transform.lock(connection)  # no build sees the table while it is made anew
-        mark = str(backfill_id)
-        for (batch_id,) in connection.execute(
-            "UPDATE ops.batch SET state = 'rejected', decided_by = %s, decided_reason = %s, decided_at = clock_timestamp(),"
-            " landed = extracted - quarantined, held = extracted - quarantined, inserted = 0, changed = 0, unchanged = 0,"
-            " repeated = 0, superseded = 0, stale = 0, closed = 0 WHERE source ? 'backfill' AND source ->> 'backfill' = %s"
-            " AND state IN ('sealed', 'landed', 'audited', 'held', 'published') RETURNING batch_id",
-            (person, reason, mark),
-        ).fetchall():
-            land.drop(connection, batch_id)
-        if found.state == "undoing" or any(batch["state"] == "published" for batch in found.batches):
-            pipeline.rebuild(found.dataset)
-        _move(connection, found, state, "undoing", **decision)
+        if pipeline.leave_out(connection, found.dataset) or found.state == "undoing":
+            try:
+                pipeline.rebuild(found.dataset)
+            except ops.BatchError as error:
+                verb = "reject" if state == "rejected" else "cancel"
+                raise BackfillError(
+                    f"{found.title} is undoing: {error}, then `./citydata backfill {verb} {backfill_id} --reason '…'` again"
+                ) from None
+        _move(connection, found, state, "undoing")
         return get(connection, backfill_id)

@@ -120,6 +120,18 @@ def in_states(connection: Connection, dataset: str, *states: str) -> list[Batch]
         ).fetchall()
 
 
+def not_whole(connection: Connection, dataset: str | None = None) -> dict[str, list[int]]:
+    """Batches that were published and are not, by dataset: a rebuild was killed or held them, so the table lacks their rows."""
+    return dict(
+        connection.execute(
+            "SELECT dataset, array_agg(batch_id ORDER BY batch_id) FROM ops.batch WHERE published_at IS NOT NULL"
+            " AND state IN ('sealed', 'landed', 'audited', 'held') AND (%(dataset)s::text IS NULL OR dataset = %(dataset)s)"
+            " GROUP BY dataset",
+            {"dataset": dataset},
+        ).fetchall()
+    )
+
+
 def listing(
     connection: Connection, dataset: str | None = None, state: str | None = None, limit: int = 50
 ) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def extract_and_land(dataset: str, *, asked: Asked | None = None, run_id: str | 
                         _take_offer(connection, contract, candidate, candidate.offer, run_id)
                     else:
                         _take(connection, contract, candidate, run_id)
-            elif not _is_taken(connection, contract, asked):
+            elif _is_wanted(connection, contract, asked) and not _is_taken(connection, contract, asked):
                 _take_asked(connection, contract, asked, run_id)
         return [batch.batch_id for batch in ops.in_states(connection, dataset, "landed", "audited")]
 
@@ -127,6 +127,17 @@ def _take_offer(
         return
     batch_id = _take(connection, contract, replace(candidate, content_sha256=content), run_id)
     _note_arrival(connection, contract, offer, content, "taken", batch_id)
+
+
+def _is_wanted(connection: Connection, contract: Contract, asked: Asked) -> bool:
+    """Whether the backfill that asks is still running. Raises BatchError when it was cancelled or stopped meanwhile."""
+    number = asked.mark["backfill"]
+    row = connection.execute("SELECT state FROM ops.backfill WHERE backfill_id = %s", (number,)).fetchone()
+    if row is None or row[0] != "running":
+        raise ops.BatchError(
+            f"{contract.dataset} is not read: backfill {number} is {row[0] if row else 'unknown'}; `./citydata backfill show {number}`"
+        )
+    return True
 
 
 def _is_taken(connection: Connection, contract: Contract, asked: Asked) -> bool:
@@ -369,17 +380,49 @@ def _repeat(
     return int(row[0])
 
 
+def leave_out(connection: Connection, dataset: str) -> bool:
+    """Reject the batches of backfills that are taken back, as their decision says; returns whether one had been published."""
+    with connection.transaction():
+        # Neither does a run read now, nor publish what it has listed already.
+        ops.lock(connection, ops.EXTRACTION, dataset, transaction=True)
+        ops.lock(connection, ops.PUBLICATION, dataset, transaction=True)
+        left_out = connection.execute(
+            "UPDATE ops.batch b SET state = 'rejected', decided_by = f.decided_by, decided_reason = f.decided_reason,"
+            " decided_at = clock_timestamp(), landed = extracted - quarantined, held = extracted - quarantined, inserted = 0,"
+            " changed = 0, unchanged = 0, repeated = 0, superseded = 0, stale = 0, closed = 0 FROM ops.backfill f"
+            " WHERE f.dataset = %s AND f.state IN ('undoing', 'cancelled', 'rejected') AND b.source ? 'backfill'"
+            " AND b.source ->> 'backfill' = f.backfill_id::text"
+            " AND b.state IN ('sealed', 'landed', 'audited', 'held', 'published') RETURNING b.batch_id, b.published_at IS NOT NULL",
+            (dataset,),
+        ).fetchall()
+        for batch_id, _ in left_out:
+            land.drop(connection, batch_id)
+    return any(published for _, published in left_out)
+
+
 def rebuild(dataset: str) -> int:
     """Make the versioned table anew from the archives of all published batches, in their order; returns their number.
 
     The table ends identical: version by version, with the same batches that opened and closed them. Batches that wait to be
-    published, or that a killed rebuild left waiting, are among them. Raises ContentError, with nothing changed, when an
-    archive is missing, damaged or cannot be opened.
+    published, or that a killed rebuild left waiting, are among them; those of a backfill that is taken back are not.
+
+    Raises ContentError, with nothing changed, when an archive is missing, damaged or cannot be opened, and BatchError when
+    what was published is now held: builds keep what people read of the dataset until that is decided.
     """
+    from citydata import transform  # noqa: PLC0415 - it imports what the steps before do not need
+
     contract = contracts.load(dataset)
     with database.connect("loader", autocommit=True) as connection:
         ops.lock(connection, ops.EXTRACTION, dataset)
-        batches = ops.in_states(connection, dataset, "published", "sealed", "landed", "audited")
+        transform.lock(connection)  # no build sees the table while it is made anew
+        leave_out(connection, dataset)
+        # What an earlier rebuild held is tried again.
+        again = ops.not_whole(connection, dataset).get(dataset, [])
+        batches = [
+            batch
+            for batch in ops.in_states(connection, dataset, "published", "sealed", "landed", "audited", "held")
+            if batch.state != "held" or batch.batch_id in again
+        ]
         for batch in batches:
             archive.verify(batch.archive_path or "", batch.archive_sha256 or "")
         with database.connect_admin() as owner:
@@ -388,11 +431,17 @@ def rebuild(dataset: str) -> int:
             owner.execute("DELETE FROM ops.coverage WHERE dataset = %s", (dataset,))
             owner.execute("DELETE FROM ops.watermark WHERE dataset = %s", (dataset,))
             owner.execute(
-                "UPDATE ops.batch SET state = 'sealed' WHERE dataset = %s AND state IN ('published', 'landed', 'audited')",
-                (dataset,),
+                "UPDATE ops.batch SET state = 'sealed' WHERE batch_id = ANY(%s)",
+                ([batch.batch_id for batch in batches],),
             )
         for batch in batches:
             _again(connection, batch.batch_id)
+        if lacking := ops.not_whole(connection, dataset).get(dataset):
+            numbers = ", ".join(map(str, lacking))
+            raise ops.BatchError(
+                f"{dataset} is not whole: batches {numbers} were published and are not again, and what people read stays as it was."
+                f" `./citydata batch show {lacking[0]}` says why; release or reject what is held"
+            )
     return len(batches)
 
 

@@ -26,7 +26,7 @@ import yaml
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from citydata import contract, database, lineage, master, quality, settings, town
+from citydata import contract, database, lineage, master, ops, quality, settings, town
 from citydata.contract import Contract
 from citydata.lineage import PROJECT
 
@@ -443,6 +443,11 @@ def ancestors(document: Manifest, *nodes: str) -> set[str]:
     return found
 
 
+def _source(dataset: str) -> str:
+    """dbt's name of a dataset's versioned table."""
+    return f"source.citydata.{dataset}"
+
+
 def datasets(document: Manifest, nodes: Iterable[str]) -> set[str]:
     """Ids of the datasets among the sources in `nodes`."""
     sources = (document["sources"][name] for name in nodes if name in document["sources"])
@@ -474,7 +479,10 @@ def failures(document: Manifest, results: Mapping[str, tuple[str, str | None]]) 
     for unique_id, (status, message) in sorted(results.items()):
         if status not in ("error", "fail", "skipped", "runtime error", "partial success"):
             continue
-        node = document["nodes"].get(unique_id) or document["unit_tests"].get(unique_id)
+        node = next(
+            (document[kind][unique_id] for kind in ("nodes", "unit_tests", "sources") if unique_id in document[kind]),
+            None,
+        )
         if node is None:
             continue
         kind = node["resource_type"]
@@ -533,7 +541,7 @@ def _out_of_date(connection: Connection, document: Manifest, code: str, build_id
         )
         for dataset in datasets(document, made_of):
             if horizon.get(dataset) != released.get(dataset):
-                roots.add("source.citydata." + dataset)
+                roots.add(_source(dataset))
         if another_day:
             roots |= {name for name in made_of if DATE_DEPENDENT in document["nodes"].get(name, {}).get("tags", [])}
     return _descendants(document, roots), anew
@@ -580,7 +588,8 @@ def build(full: bool = False, run_id: str | None = None, compares: int | None = 
     """Fix the horizon and build what is out of date; `full` builds everything anew.
 
     A dataset with an open backfill is seen as of the batch before it. Only the build that `compares` what the backfill would
-    change sees its batches, and of other datasets what the build before it saw; it is never released.
+    change sees its batches, and of other datasets what the last build that compares none saw; it is never released.
+    What is made of a dataset that a rebuild left without batches which were published counts as failed.
     A failed test or model does not raise: it is in the returned `failures`, by group. Raises TransformError when the
     build broke off, and it then counts as never having happened.
     """
@@ -589,6 +598,9 @@ def build(full: bool = False, run_id: str | None = None, compares: int | None = 
     with database.connect("transformer", autocommit=True) as connection:
         lock(connection)
         _end_orphans(connection)
+        lacking = ops.not_whole(
+            connection
+        )  # before the horizon: rebuilds wait for the warehouse, so there is no more later
         build_id = _begin(connection, full, code, run_id, compares)
         log = settings.home() / "logs" / "dbt" / f"build-{build_id}.log"
         try:
@@ -600,7 +612,7 @@ def build(full: bool = False, run_id: str | None = None, compares: int | None = 
                 names = (EVERYTHING,)
             connection.execute("UPDATE ops.build SET selection = %s WHERE build_id = %s", (" ".join(names), build_id))
             results = _run(names, full or anew, log) if names else {}
-            reasons = _record(connection, document, build_id, results)
+            reasons = _record(connection, document, build_id, results, lacking)
             if full:
                 quality.record(connection, _punctuality(build_id))
         except BaseException as error:
@@ -646,8 +658,9 @@ _HORIZON = (
 _COMPARED_HORIZON = (
     "SELECT %(build)s, dataset, max(batch_id) FROM ops.batch JOIN ops.backfill f USING (dataset)"
     " WHERE f.backfill_id = %(compares)s AND batch.state = 'published' GROUP BY dataset"
-    " UNION ALL SELECT %(build)s, dataset, batch_id FROM ops.horizon"
-    " WHERE dataset <> (SELECT dataset FROM ops.backfill WHERE backfill_id = %(compares)s)"
+    " UNION ALL SELECT %(build)s, dataset, batch_id FROM ops.build_horizon WHERE build_id ="
+    " (SELECT max(build_id) FROM ops.build WHERE state = 'built' AND compares_backfill IS NULL)"
+    " AND dataset <> (SELECT dataset FROM ops.backfill WHERE backfill_id = %(compares)s)"
 )
 
 
@@ -712,12 +725,24 @@ def _run(names: tuple[str, ...], anew: bool, log: Path) -> dict[str, dict[str, A
 
 
 def _record(
-    connection: Connection, document: Manifest, build_id: int, results: dict[str, dict[str, Any]]
+    connection: Connection,
+    document: Manifest,
+    build_id: int,
+    results: dict[str, dict[str, Any]],
+    lacking: dict[str, list[int]],
 ) -> dict[str, list[str]]:
-    """Keep the results, the checks among them also as results of quality, and mark the build as built."""
+    """Keep the results, the checks among them also as results of quality, and mark the build as built.
+
+    `lacking` are batches by dataset of which the table has no rows now: what is made of them must not be released.
+    """
     outcome = {name: (str(result["status"]), _message(result)) for name, result in results.items()}
+    rows: list[tuple[Any, ...]] = []
+    for dataset, batch_ids in lacking.items():
+        numbers = ", ".join(map(str, batch_ids))
+        why = f"batches {numbers} were published and are not again; `./citydata batch rebuild {dataset}`"
+        outcome[_source(dataset)] = ("error", why)
+        rows.append((build_id, _source(dataset), "source", dataset, None, "error", None, None, why))
     reasons = failures(document, outcome)
-    rows = []
     for unique_id, result in results.items():
         node = document["nodes"].get(unique_id) or document["unit_tests"].get(unique_id) or {}
         about = document["nodes"].get(_about(unique_id, node), {}) if node else {}

@@ -3,7 +3,9 @@
 import json
 import re
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +13,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from citydata import backfill, database, pipeline, schedule, transform
+from citydata import backfill, database, ops, pipeline, schedule, transform
 from citydata.cli import app
 from citydata.service import status
 from citydata.service.postgres import Cluster
@@ -153,6 +155,14 @@ def test_a_held_window_stops_the_rest_and_says_what_to_do(trial: Steps) -> None:
     assert (of_year(trial, 2024), of_year(trial, 2025)) == (["c"], ["d"])
 
 
+def compare(steps: Steps, number: int) -> None:
+    """Let a backfill wait as a build does, for which these contracts have no models."""
+    steps.execute("DELETE FROM ops.build_horizon WHERE build_id = 0")
+    newest = "SELECT 0, dataset, max(batch_id) FROM ops.batch WHERE state = 'published' GROUP BY dataset"
+    steps.execute(f"INSERT INTO ops.build_horizon (build_id, dataset, batch_id) {newest}")
+    steps.execute("UPDATE ops.backfill SET state = 'waiting', compared_build = 0 WHERE backfill_id = %s", number)
+
+
 def test_what_is_refused_is_taken_back_and_what_is_approved_is_seen(trial: Steps) -> None:
     trial.drop("tositteet-1.csv", vouchers((2024, "a"), (2025, "b")), at=NOON)
     trial.load(VOUCHERS)
@@ -163,8 +173,7 @@ def test_what_is_refused_is_taken_back_and_what_is_approved_is_seen(trial: Steps
     assert of_year(trial, 2024) == ["c"]
     with pytest.raises(backfill.BackfillError, match="only one that waits"):
         backfill.approve(number, **CHOICE)
-    compared = "UPDATE ops.backfill SET state = 'waiting', compared_build = 0 WHERE backfill_id = %s"
-    trial.execute(compared, number)  # as a build does, for which these contracts have no models
+    compare(trial, number)
     with pytest.raises(backfill.BackfillError, match="person and a reason"):
         backfill.reject(number, person="kirjanpitaja", reason=" ")
 
@@ -179,7 +188,12 @@ def test_what_is_refused_is_taken_back_and_what_is_approved_is_seen(trial: Steps
 
     again = begun(asked("2024-01-01", "2025-01-01"), approval=True)
     assert backfill.proceed(again).state == "comparing"
-    trial.execute(compared, again)
+    compare(trial, again)
+    pipeline.replay(trial.batch(VOUCHERS)["batch_id"])
+    with pytest.raises(backfill.BackfillError, match=r"not what was compared: batch 4.*run warehouse"):
+        backfill.approve(again, **CHOICE)
+    assert state(trial, again) == "comparing"
+    compare(trial, again)
     found = backfill.approve(again, **CHOICE)
     assert (found.state, found.decided_by, found.decided_reason) == ("done", CHOICE["person"], CHOICE["reason"])
     assert (of_year(trial, 2024), horizon(trial)) == (["c"], trial.batch(VOUCHERS)["batch_id"])
@@ -212,7 +226,13 @@ def test_from_the_preview_to_the_end_on_the_command_line(trial: Steps, monkeypat
     said = run("trial.vouchers", *period, "--yes", code=3)
     assert "1/2 2024: held, batch 4: 9 of 11 rows are in quarantine" in said
     assert "next: ./citydata batch show 4" in said
-    assert run("trial.vouchers", *period, code=3).startswith("backfill 2 goes on 1/2 2024: held")
+    said = run("trial.vouchers", *period, "--dry-run")
+    assert "goes on" not in said
+    assert "next: ./citydata batch show 4" in said
+    run("trial.vouchers", *period, code=1)  # asked, and nobody said yes
+    assert "begun without --wait-for-approval" in run("trial.vouchers", *period, "--wait-for-approval", "--yes", code=1)
+    assert (trial.states(VOUCHERS)[-1], state(trial, 2)) == ("held", "stopped")
+    assert run("trial.vouchers", *period, "--yes", code=3).startswith("backfill 2 goes on 1/2 2024: held")
     assert "2 trial.vouchers" in run("list", "--dataset", "trial.vouchers")
     [finding] = _held_back_now()
     assert finding.cause.startswith("held back by backfill 2, which is stopped at 2024: batch 4")
@@ -318,3 +338,94 @@ def test_runs_of_a_scheduler_are_one_backfill_which_the_last_ends(trial: Steps) 
     assert settled[0].origin == "airflow"
     assert (settled[0].state, of_year(trial, 2024), of_year(trial, 2025)) == ("done", ["c"], ["d"])
     assert backfill.settle_run(VOUCHERS, "scheduled", still_active) is None
+    # The task of the last run, killed before it could ring, is tried again.
+    again = backfill.settle_run(VOUCHERS, run_id, still_active)
+    assert again
+    assert (again[0].backfill_id, again[1]) == (found.backfill_id, True)
+    trial.execute("INSERT INTO ops.build (\"full\", code_hash, state) VALUES (false, 'code', 'built')")
+    assert backfill.settle_run(VOUCHERS, run_id, still_active) is None
+
+    # Only a later run asks for approval, and it holds for all.
+    for number, approval in enumerate((False, True)):
+        found, _ = backfill.join(VOUCHERS, ticks[number], approval=approval, run_id=f"again {number}", **CHOICE)
+    assert found.approval
+
+
+def test_a_run_that_reads_while_its_backfill_is_cancelled_publishes_nothing(
+    trial: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a")), at=NOON)
+    trial.load(VOUCHERS)
+    trial.drop("tositteet-2.csv", vouchers((2024, "c")), at=NOON + timedelta(days=1))
+    tick = datetime(2024, 12, 31, 3, tzinfo=UTC)
+    found, windows = backfill.join(VOUCHERS, tick, approval=False, run_id="run", **CHOICE)
+    take, cancelling = pipeline._take_asked, ThreadPoolExecutor(1)
+
+    def cancelled_meanwhile(*arguments: Any) -> None:
+        decided.append(cancelling.submit(backfill.cancel, found.backfill_id, **CHOICE))
+        while state(trial, found.backfill_id) != "undoing":
+            time.sleep(0.01)
+        take(*arguments)
+
+    decided: list[Future[backfill.Backfill]] = []
+    monkeypatch.setattr(pipeline, "_take_asked", cancelled_meanwhile)
+    backfill.read_for_run(found, windows, "run")
+    assert decided[0].result().state == "cancelled"
+
+    pipeline.audit_and_publish([VOUCHERS], pipeline.waiting(VOUCHERS))
+    pipeline.rebuild(VOUCHERS)
+    assert (trial.states(VOUCHERS), of_year(trial, 2024)) == (["published", "rejected"], ["a"])
+    with pytest.raises(ops.BatchError, match=f"backfill {found.backfill_id} is cancelled"):
+        backfill.read_for_run(found, windows, "run")
+
+
+def test_an_undo_that_lacks_a_batch_is_not_done_and_no_build_releases_it(
+    trial: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a"), (2025, "b")), at=NOON)
+    trial.load(VOUCHERS)
+    before = trial.versions(VOUCHERS)
+    trial.drop("tositteet-2.csv", vouchers((2024, "c")), at=NOON + timedelta(days=1))
+    number = begun(asked("2024-01-01", "2025-01-01"), approval=True)
+    backfill.proceed(number)
+
+    def stopped(reason: BaseException) -> Callable[..., None]:
+        def again(connection: ops.Connection, batch_id: int) -> None:
+            if isinstance(reason, KeyboardInterrupt):
+                raise reason
+            ops.hold(connection, batch_id, str(reason))
+
+        return again
+
+    for reason, said in (
+        (KeyboardInterrupt(), None),
+        (ValueError("too many closed"), "batches 1 were.*backfill cancel"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(pipeline, "_again", stopped(reason))
+            with pytest.raises((KeyboardInterrupt, backfill.BackfillError), match=said):
+                backfill.cancel(number, **CHOICE)
+        assert (state(trial, number), of_year(trial, 2025)) == ("undoing", [])
+        with database.connect("transformer", autocommit=True) as connection:
+            assert ops.not_whole(connection) == {VOUCHERS: [1]}
+
+    assert backfill.cancel(number, **CHOICE).state == "cancelled"
+    assert (trial.versions(VOUCHERS), trial.states(VOUCHERS)) == (before, ["published", "rejected"])
+    with database.connect("transformer", autocommit=True) as connection:
+        assert ops.not_whole(connection) == {}
+
+
+def test_of_two_that_are_compared_the_second_does_not_contain_the_first(trial: Steps) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a")), at=NOON)
+    trial.load(VOUCHERS)
+    number = begun(asked("2024-01-01", "2025-01-01"), approval=True)
+    with database.connect("transformer", autocommit=True) as connection:
+        usual = transform._begin(connection, False, "code", None, None)
+        connection.execute("UPDATE ops.build SET state = 'built' WHERE build_id = %s", (usual,))
+        connection.execute("INSERT INTO ops.build_horizon VALUES (%s, 'trial.other', 5)", (usual,))
+        first = transform._begin(connection, False, "code", None, number)
+        connection.execute("UPDATE ops.build SET state = 'built' WHERE build_id = %s", (first,))
+        # As if the first had been of the other dataset.
+        connection.execute("UPDATE ops.horizon SET batch_id = 9 WHERE dataset = 'trial.other'")
+        transform._begin(connection, False, "code", None, number)
+    assert trial.query("SELECT batch_id FROM ops.horizon WHERE dataset = 'trial.other'") == [(5,)]

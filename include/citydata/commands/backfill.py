@@ -95,6 +95,16 @@ def start(
             number = backfill.begin(seen, reason=reason, person=by, approval=wait_for_approval)
         else:
             number = found.backfill_id
+            if wait_for_approval and not found.approval:
+                raise backfill.BackfillError(
+                    f"{found.title} was begun without --wait-for-approval: leave the option out, or give the backfill up"
+                    f" (`./citydata backfill cancel {number} --reason '…'`) and begin again"
+                )
+            if dry_run:
+                _print(found, json_)
+                raise typer.Exit(0)
+            if not yes:
+                typer.confirm(f"Go on with backfill {number}, which is {found.state}?", abort=True, err=True)
             typer.echo(f"backfill {number} goes on", err=True)
         _proceed(number, json_)
 
