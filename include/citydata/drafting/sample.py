@@ -1,6 +1,7 @@
 """A bounded sample of a source, read with the connector and the parser that will load it."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class Sample:
 def check_titles(titles: Iterable[str], what: str = "column") -> None:
     """Raise DraftError, with the number of the column, for one whose title may be a value: before anything is told or written."""
     for number, title in enumerate(titles, 1):
-        if not is_title(title):
+        if not (is_title(title) or all(map(is_title, re.split("[./]", title)))):  # paths of records are long
             raise DraftError(
                 f"{what} {number} has no title but what may be a value, so it seems to have no line of titles; ask for a file"
                 " whose first line has the titles (for records, whose fields have names). A title begins with a letter, has at"

@@ -140,9 +140,11 @@ def test_gml(tmp_path: Path) -> None:
         f"<f:member><talo><id>{i}</id><osa><nimi>x</nimi></osa><tagi>a</tagi><tagi>b</tagi><paikka>{POINT}</paikka></talo></f:member>"
         for i in (1, 2)
     )
+    deep = "rakennuksenOsanTiedot"
+    members = members.replace("<osa>", f"<{deep}><{deep}><{deep}>").replace("</osa>", f"</{deep}></{deep}></{deep}>")
     text = f"<f:FeatureCollection xmlns:f='http://www.opengis.net/wfs/2.0' xmlns:gml='http://www.opengis.net/gml/3.2'>{members}</f:FeatureCollection>"
     found = sampled(tmp_path, "x.gml", text)
     assert connector(found) == {"feature": "talo"}
-    assert [one.title for one in found.fields] == ["id", "osa/nimi", "paikka"]
+    assert [one.title for one in found.fields] == ["id", f"{deep}/{deep}/{deep}/nimi", "paikka"]
     assert found.notes == ("the element tagi occurs several times in a feature and is left out",)
     assert proposal.propose(found).columns[2].geometry == {"types": ["Point"], "within": "town"}
