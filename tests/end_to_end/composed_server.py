@@ -174,13 +174,12 @@ def _start(
     )
     storage = stack.enter_context(object_storage.running())
     tasks = directory / "tasks.env"
-    tasks.write_text(
-        "".join(f"{name}={value}\n" for name, value in (storage.environment | {"CITYDATA_RETRY_SECONDS": "4"}).items())
-    )
+    tasks.write_text("".join(f"{name}={value}\n" for name, value in storage.environment.items()))
     port, broker = free_port(), free_port()
     stated = {
         "COMPOSE_PROFILES": "scale-out",
         "CITYDATA_TASKS_FILE": str(tasks),
+        "CITYDATA_RETRY_SECONDS": "4",
         "CITYDATA_AIRFLOW_URL": f"https://127.0.0.1:{port}",
         "CITYDATA_AIRFLOW_NAME": "127.0.0.1",
         "CITYDATA_AIRFLOW_SSL_CERT": "/etc/citydata/certificates/server.crt",
