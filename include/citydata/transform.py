@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,6 +126,8 @@ def _merge(into: dict[str, Any], entries: Mapping[str, Any]) -> None:
 def _link(path: Path, target: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.is_symlink() or path.readlink() != target:
+        if path.is_dir() and not path.is_symlink():  # a copy or a restored backup followed the link
+            shutil.rmtree(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.symlink_to(target)
         temporary.replace(path)
