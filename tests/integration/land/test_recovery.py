@@ -83,7 +83,7 @@ def test_an_archive_on_object_storage_is_landed_from_and_a_silent_store_holds_no
         assert_as_undisturbed(trial)
     assert not [path for path in trial.home.rglob("*.zst*") if path.is_file()]
     trial.drop("kustannuspaikat_2.csv", CONTENT.replace("Yksikkö", "Osasto"))
-    with pytest.raises(ArchiveUnreachable, match=rf"^{CENTRES}/\d+\.zst cannot be written to the archive s3://"):
+    with pytest.raises(ArchiveUnreachable, match=rf"^{CENTRES}/\d+\.zst cannot be looked for in the archive s3://"):
         trial.load(CENTRES)
     with pytest.raises(ArchiveUnreachable, match="cannot be read from"):
         pipeline.replay(batch_id)
