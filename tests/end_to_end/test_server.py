@@ -108,7 +108,7 @@ def test_both_workers_did_the_work_and_the_scheduler_none(server: Server) -> Non
     assert tasks("worker-1") > 0
     assert tasks("worker-2") > 0
     [(ended,)] = server.query("SELECT count(*) FROM task_instance WHERE state = 'success'", "airflow")
-    assert ended > 10
+    assert ended >= 9, "four datasets are read, audited together and published"
     # A task has said that it is done a moment before its worker does.
     server.wait(lambda: tasks("worker-1") + tasks("worker-2") >= ended, "the workers' logs", 30)
 

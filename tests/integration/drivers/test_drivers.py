@@ -1,12 +1,13 @@
 """The programs of reporting teams read the marts over Debian's JDBC and ODBC drivers and GDAL, row for row what psycopg reads."""
 
+import csv
 import glob
 import json
 import os
 import re
 import shutil
 import subprocess
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -255,3 +256,50 @@ def test_gdal_reads_the_buildings_as_psycopg_does(warehouse: Path) -> None:
         shapes = shapely.from_wkb(table.column(meta["geometry_name"]).to_pylist())
         places = [tuple(row[names.index(name)] for name in coordinates) for row in expected]
         assert [shape and (shape.x, shape.y) for shape in shapes] == [place if place[0] else None for place in places]
+
+
+def _ogr() -> str | None:
+    """GDAL's own program: the wheel of pyogrio has no driver for PostgreSQL, Debian's GDAL has, as QGIS does."""
+    return shutil.which("ogr2ogr")
+
+
+def test_gdal_reads_the_marts_in_the_database_as_the_bi_login(warehouse: Path) -> None:
+    """Each mart is a layer; its rows are asked in SQL, because a layer's whole-number key is no column but its feature id."""
+    program = debian_packages.required(_ogr, "gdal-bin")
+    server = urlsplit(database.url("bi"))
+    address = (
+        f"PG:host={server.hostname} port={server.port} dbname={server.path.strip('/')} user={database.login('bi')}"
+    )
+    environment = {**os.environ, "PGPASSWORD": database.password("bi"), "PG_LIST_ALL_TABLES": "YES", "PGTZ": "UTC"}
+
+    def asked(*arguments: str) -> str:
+        done = subprocess.run(arguments, env=environment, capture_output=True, encoding="utf-8", check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    listed = asked(program.replace("ogr2ogr", "ogrinfo"), "-ro", "-q", address)
+    for name, rows in _marts().items():
+        layer = name.replace('"', "")
+        assert layer in listed
+        lines = asked(
+            program, "-f", "CSV", "-lco", "SEPARATOR=TAB", "/vsistdout/", address, "-sql", f"SELECT * FROM {name}"
+        )
+        read = list(csv.reader(lines.splitlines(), delimiter="\t"))[1:]
+        assert sorted(map(_plain, read)) == sorted(_plain([value or "" for value in row]) for row in rows), layer
+
+
+def _plain(row: list[str | None]) -> list[str]:
+    """A row as text, with numbers, truth values and moments in one spelling: GDAL has its own of each."""
+    return [_spelling(value or "") for value in row]
+
+
+def _spelling(value: str) -> str:
+    if value in ("true", "false"):
+        return {"true": "1", "false": "0"}[value]
+    if re.fullmatch(r"-?\d+\.\d+", value):
+        return format(Decimal(value).normalize(), "f")
+    if moment := re.fullmatch(r"(\d{4})[-/](\d\d)[-/](\d\d)(?:[T ](\d\d:\d\d:\d\d(?:\.\d+)?)(?:\+00)?)?", value):
+        # GDAL rounds to thousandths of a second.
+        exact = datetime.fromisoformat(f"{moment[1]}-{moment[2]}-{moment[3]}T{moment[4] or '00:00:00'}")
+        return (exact + timedelta(microseconds=500)).isoformat(timespec="milliseconds")
+    return value
