@@ -215,7 +215,7 @@ def test_a_group_that_stays_stale_fails_the_step_and_the_clock_builds_everything
 ) -> None:
     from orchestration import steps
 
-    from citydata import geopackage, release, transform
+    from citydata import backfill, geopackage, release, transform
 
     builds = []
     exports = []
@@ -229,6 +229,8 @@ def test_a_group_that_stays_stale_fails_the_step_and_the_clock_builds_everything
     monkeypatch.setattr(transform, "build", build)
     monkeypatch.setattr(release, "release", lambda build_id, run_id: done)
     monkeypatch.setattr(geopackage, "refresh", lambda: exports.append("maps"))
+    monkeypatch.setattr(backfill, "compare", lambda run_id: exports.append("difference"))
+    monkeypatch.setattr(steps.alerts, "tell_waiting", lambda context: exports.append("alert"))
     context = {"params": {"full": asked}, "dag_run": SimpleNamespace(run_type=kind), "run_id": "r1"}
     monkeypatch.setattr(steps, "get_current_context", lambda: context)
     if stale:
@@ -239,7 +241,7 @@ def test_a_group_that_stays_stale_fails_the_step_and_the_clock_builds_everything
     else:
         assert steps.build_and_release.function() == {"build": 7, "release": 5, "rows": {"mart_hr.headcount": 6}}
     assert builds == [{"full": full, "run_id": "r1"}]
-    assert exports == ["maps"], "what was released is exported, whatever else stays stale"
+    assert exports == ["maps", "difference", "alert"], "what comes after a release comes whatever stays stale"
 
 
 def test_a_source_that_nobody_gave_an_address_is_in_the_log_and_the_step_says_what_is_missing(

@@ -80,14 +80,15 @@ def store() -> Iterator[ObjectStorage]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CITYDATA_HOME", str(tmp_path))
     monkeypatch.setenv("CITYDATA_ARCHIVE_KEY", str(pyrage.x25519.Identity.generate()))
     monkeypatch.delenv("CITYDATA_ARCHIVE", raising=False)
     monkeypatch.setattr(settings, "CONTRACTS", TRIAL_CONTRACTS)
     monkeypatch.setattr(archive_storage, "PART_BYTES", SMALLEST_PART)
     contract.load_each.cache_clear()
-    return tmp_path
+    yield tmp_path
+    contract.load_each.cache_clear()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from citydata.governance import criteria, share
-from citydata.governance.share import Judged, View
+from citydata.governance.share import Blocker, Judged, View
 from citydata.governance.snapshot import CountedSystem, EvidenceRow, Figure
 from citydata.service.display import evidence_view, one_view, rows_table, share_line, share_view
 from tests.unit.governance import cases
@@ -59,12 +59,12 @@ def test_the_share_is_shown_with_all_that_it_is_made_of() -> None:
         View("systems", "all", 12, 40, Decimal("30.0")),
         View("rows", "all", 1234567, 2000000, Decimal("61.7")),
     ]
-    blocking: list[dict[str, int | str]] = [{"criterion": "C10", "datasets": 31, "only": 7}]
+    blockers = [Blocker("C10", 31, 7)]
     found = CountedSystem(
         "vendor:9001234-5", "–", "–", None, "reconciliation", mapped=False, found_in="vendor", first_seen=cases.NOW
     )
     drive = CountedSystem("levyjako", "Levyjako", "Nätverksenhet", "concern", "inventory", mapped=False)
-    text = shown(share_view(FIGURE, views, blocking, [drive, found]))
+    text = shown(share_view(FIGURE, views, blockers, [drive, found]))
     for part in (
         "n governed 112",
         "of these automatic 90",
@@ -84,7 +84,7 @@ def test_the_share_is_shown_with_all_that_it_is_made_of() -> None:
         f"hash {FIGURE.sha256}",
     ):
         assert part in text
-    assert "not mapped found in" not in shown(share_view(FIGURE, [], blocking, []))
+    assert "not mapped found in" not in shown(share_view(FIGURE, [], blockers, []))
 
 
 def test_one_view_is_the_headline_and_its_lines() -> None:
