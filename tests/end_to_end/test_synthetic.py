@@ -1,9 +1,10 @@
 """The synthetic sources through the real scheduler, in the order of a day's troubles."""
 
+import contextlib
 import csv
 import io
-import contextlib
 import json
+import os
 import re
 from pathlib import Path
 
