@@ -1,7 +1,6 @@
 """How delimited text is written: the settings under which the platform's own parser refuses least of it."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,14 +87,8 @@ def _try(text: bytes, options: dict[str, Any]) -> _Reading | None:
     first = head.partition(b"\n")[0].rstrip(b"\r").decode(chosen.encoding, "replace")
     if chosen.delimiter not in first and any(other in first for other in DELIMITERS):
         return None
-    reader = csv.reader(
-        io.StringIO(first),
-        delimiter=chosen.delimiter,
-        quotechar=chosen.quote or None,
-        quoting=csv.QUOTE_MINIMAL if chosen.quote else csv.QUOTE_NONE,
-    )
     try:
-        titles = [title.strip() for title in next(reader, [])]
+        titles = csv_text.split_titles(first, chosen)
     except csv.Error:
         return None
     if not titles or len(set(titles)) < len(titles) or not all(titles):

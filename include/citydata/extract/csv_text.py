@@ -151,17 +151,21 @@ def _header(options: TextFormat, line: bytes, columns: list[Column]) -> list[str
                 added=["?"],  # it cannot be told where a title ends
             )
         return [title for title in found.groups() if title is not None]
+    try:
+        return split_titles(text, options)
+    except csv.Error:
+        raise ContentError("the header is not one line of delimited text") from None
+
+
+def split_titles(line: str, options: TextFormat) -> list[str]:
+    """The titles of a header line, trimmed. Raises csv.Error when it is not one line of delimited text."""
     reader = csv.reader(
-        io.StringIO(text),
+        io.StringIO(line),
         delimiter=options.delimiter,
         quotechar=options.quote or None,
         quoting=csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,
     )
-    try:
-        fields = next(reader, [])
-    except csv.Error:
-        raise ContentError("the header is not one line of delimited text") from None
-    return [field.strip() for field in fields]
+    return [title.strip() for title in next(reader, [])]
 
 
 def _to_the_letter(options: TextFormat, columns: list[Column]) -> re.Pattern[str]:
