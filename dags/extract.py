@@ -13,6 +13,12 @@ BACKFILL = {
         title="Wait for approval",
         description="Of a backfill: compare with what people read, and release after approval only.",
     ),
+    "dry_run": Param(
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Of a backfill: say in the log of each extract task what it would read and close, and read nothing.",
+    ),
 }
 
 for extract in schedule.extracts():

@@ -8,7 +8,7 @@ for a person. What is refused or given up is taken back: its batches are rejecte
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 BACKFILL = 638003
 COMMAND_LINE, AIRFLOW = "command line", "airflow"
 ENDED = ("done", "rejected", "cancelled")
+COUNTED = {"source": "counted in the source", "delivery": "counted in the delivery", "estimate": "estimate from raw"}
+NOT_THERE = "no delivery has it: nothing is read or closed"
 _RECENT_RUNS = 100
 
 
@@ -63,6 +65,11 @@ class Window:
         if self.part:
             return ", ".join(map(str, self.part))
         return f"{self.begins_at:%Y-%m-%d %H:%M} … {self.ends_at:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def expectation(self) -> str:
+        """What is expected of it, in words."""
+        return f"{self.title}: {self.expected} rows expected ({COUNTED.get(self.counted or '', NOT_THERE)}), {self.standing} stand there"
 
     @property
     def finished(self) -> bool:
@@ -160,31 +167,42 @@ def preview(dataset: str, start: datetime, end: datetime, every: str | None = No
     entry = contracts.load(dataset)
     planned = plan(entry, start, end, every)
     with database.connect("loader", autocommit=True) as connection:
-        if _by_time(entry):
-            standing = _changed_in(connection, entry, planned)
-            if counting := getattr(connector(entry), "count", None):
-                expected = counting(entry, [(window.begins_at, window.ends_at) for window in planned])
-                counted: list[str | None] = ["source"] * len(planned)
-            else:
-                expected, counted = standing, ["estimate"] * len(planned)
-            closes = "no row but the earlier version of one that comes again"
-            if entry.deletes == "tombstone":
-                closes += ", and those that the source says it deleted in the windows"
+        windows = _count(connection, entry, planned)
+    return Preview(dataset, start, end, tuple(windows), _closes(entry, windows))
+
+
+def _count(connection: Connection, entry: Contract, planned: Sequence[Window]) -> list[Window]:
+    """The windows with what is expected and what stands there. Raises SourceError or ContentError when it cannot be counted."""
+    if not planned:
+        return []
+    if _by_time(entry):
+        standing = _changed_in(connection, entry, planned)
+        if counting := getattr(connector(entry), "count", None):
+            expected = counting(entry, [(window.begins_at, window.ends_at) for window in planned])
+            counted: list[str | None] = ["source"] * len(planned)
         else:
-            parts = [tuple(window.part or ()) for window in planned]
-            found = deliveries.newest(connection, entry, parts)
-            standing = [_standing(connection, entry, part) for part in parts]
-            expected = [found[part].rows[part] if part in found else 0 for part in parts]
-            counted = ["delivery" if part in found else None for part in parts]
-            closes = (
-                f"rows of these years that the newest delivery no longer has, at most {sum(standing)};"
-                f" a year that would lose more than {entry.max_closed_share:.0%} of its rows is held"
-            )
-    windows = [
-        Window(window.number, window.begins_at, window.ends_at, window.part, expected[i], counted[i], standing[i])
+            expected, counted = standing, ["estimate"] * len(planned)
+    else:
+        parts = [tuple(window.part or ()) for window in planned]
+        found = deliveries.newest(connection, entry, parts)
+        standing = [_standing(connection, entry, part) for part in parts]
+        expected = [found[part].rows[part] if part in found else 0 for part in parts]
+        counted = ["delivery" if part in found else None for part in parts]
+    return [
+        replace(window, expected=expected[i], counted=counted[i], standing=standing[i])
         for i, window in enumerate(planned)
     ]
-    return Preview(dataset, start, end, tuple(windows), closes)
+
+
+def _closes(entry: Contract, windows: Sequence[Window]) -> str:
+    """What of a dataset its windows can close."""
+    if not _by_time(entry):
+        return (
+            f"rows of these years that the newest delivery no longer has, at most {sum(one.standing or 0 for one in windows)};"
+            f" a year that would lose more than {entry.max_closed_share:.0%} of its rows is held"
+        )
+    deleted = ", and those that the source says it deleted in the windows" if entry.deletes == "tombstone" else ""
+    return f"no row but the earlier version of one that comes again{deleted}"
 
 
 def _changed_in(connection: Connection, entry: Contract, windows: Sequence[Window]) -> list[int]:
@@ -345,6 +363,13 @@ def _note(connection: Connection, backfill_id: int, number: int, state: str, fai
     )
 
 
+def _expect(connection: Connection, backfill_id: int, window: Window) -> None:
+    connection.execute(
+        "UPDATE ops.backfill_window SET expected = %s, counted = %s, standing = %s WHERE backfill_id = %s AND number = %s",
+        (window.expected, window.counted, window.standing, backfill_id, window.number),
+    )
+
+
 @contextlib.contextmanager
 def _alone(found: Backfill) -> Iterator[Connection]:
     """Be the only process that works on a backfill; a killed one has let go of it."""
@@ -435,6 +460,20 @@ def end(connection: Connection, found: Backfill) -> bool:
 # -- runs of a scheduler ---------------------------------------------------------------------------------------------
 
 
+def _of_run(entry: Contract, start: datetime, tick: datetime) -> list[Window]:
+    """The windows of the run for a tick: the interval that ends with it, or the years that the interval touches."""
+    return [Window(1, start, tick)] if _by_time(entry) else plan(entry, start, tick)
+
+
+def preview_run(dataset: str, tick: datetime) -> Preview:
+    """What a scheduler's run for the tick would read; nothing is entered. Raises as `preview` does."""
+    entry = contracts.load(dataset)
+    start = schedule.tick_before(entry.schedule, tick)
+    with database.connect("loader", autocommit=True) as connection:
+        windows = _count(connection, entry, _of_run(entry, start, tick))
+    return Preview(dataset, start, tick, tuple(windows), _closes(entry, windows))
+
+
 def join(
     dataset: str, tick: datetime, *, reason: str, person: str, approval: bool, run_id: str
 ) -> tuple[Backfill, list[Window]]:
@@ -445,8 +484,7 @@ def join(
     """
     entry = contracts.load(dataset)
     start = schedule.tick_before(entry.schedule, tick)
-    # One window a run: the interval that ends with its tick, or the years that the interval touches.
-    wanted = [Window(1, start, tick)] if _by_time(entry) else plan(entry, start, tick)
+    wanted = _of_run(entry, start, tick)
     with database.connect("loader", autocommit=True) as connection, connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s, -hashtext(%s))", (BACKFILL, dataset))
         found = open_of(connection, dataset)
@@ -475,12 +513,16 @@ def join(
 
 
 def read_for_run(found: Backfill, windows: Sequence[Window], run_id: str) -> list[int]:
-    """Read the windows of a scheduler's run; returns the batches of the dataset that wait for the audit."""
+    """Count what the windows of a scheduler's run will bring, then read them; returns the batches that wait for the audit."""
+    entry = contracts.load(found.dataset)
     waiting: list[int] = []
     with database.connect("loader", autocommit=True) as connection:
         for window in windows:
             _note(connection, found.backfill_id, window.number, "running")
             try:
+                [seen] = _count(connection, entry, [window])
+                _expect(connection, found.backfill_id, seen)
+                log.info("%s: %s", found.title, seen.expectation)
                 waiting = extract(found, window, run_id)
             except BaseException as error:
                 _note(connection, found.backfill_id, window.number, "failed", database.cleaned(error))

@@ -77,11 +77,18 @@ def extract_and_land(dataset: str) -> list[int]:
 
 
 def _backfilled(dataset: str, context: Context) -> list[int]:
-    """Read the window that ends with the run's tick. A dataset that has none is skipped with the reason."""
+    """Read the window that ends with the run's tick. A dataset that has none is skipped with the reason.
+
+    A dry run is skipped too: its log says what would be read.
+    """
     from citydata import backfill  # noqa: PLC0415
 
     run = context["dag_run"]
     try:
+        if context["params"]["dry_run"]:
+            seen = backfill.preview_run(dataset, run.logical_date)
+            told = "; ".join(window.expectation for window in seen.windows)
+            raise AirflowSkipException(f"{dataset}: {told}. It would close {seen.closes}. Nothing was read")
         found, windows = backfill.join(
             dataset,
             run.logical_date,

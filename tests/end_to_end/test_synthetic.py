@@ -214,14 +214,23 @@ def test_airflows_backfill_is_one_entry_of_the_ledger_and_its_end_rings_the_bell
 
     day = f"{oldest[year]}-06-0"
     asked = {"dag_id": "extract_finance", "from_date": f"{day}1T00:00:00Z", "to_date": f"{day}2T12:00:00Z"}
-    synthetic.api._request("POST", "backfills", json=asked | {"dag_run_conf": {"reason": "kirjaukset oikaistiin"}})
+    first = asked | {"to_date": f"{day}1T12:00:00Z", "dag_run_conf": {"dry_run": True}}
+    synthetic.api._request("POST", "backfills", json=first)
+    synthetic.wait(lambda: _backfills(synthetic), "the dry run")
+    [run] = _backfills(synthetic)
+    synthetic.finish("extract_finance", run)
+    assert synthetic.states("extract_finance", run)["extract_purchase_invoices"] == "skipped"
+    assert synthetic.query("SELECT count(*) FROM ops.backfill") == [(0,)]
+    told = {"dag_run_conf": {"reason": "kirjaukset oikaistiin"}, "reprocess_behavior": "completed"}
+    synthetic.api._request("POST", "backfills", json=asked | told)
 
     ended = "SELECT dataset, origin, reason FROM ops.backfill WHERE state = 'done'"
     synthetic.wait(lambda: synthetic.query(ended), "the backfill to end")
     assert synthetic.query(ended) == [("finance.purchase_invoices", "airflow", "kirjaukset oikaistiin")]
     # Two runs, one year: it is read once, and rings once. What has no period is skipped in both.
-    assert synthetic.query("SELECT part FROM ops.backfill_window") == [([int(oldest[year])],)]
-    runs = [run["dag_run_id"] for run in synthetic.api.runs("extract_finance") if run["run_type"] == "backfill"]
+    [(part, expected, standing)] = synthetic.query("SELECT part, expected, standing FROM ops.backfill_window")
+    assert (part, expected) == ([int(oldest[year])], standing + 1)
+    runs = _backfills(synthetic)
     assert [synthetic.finish("extract_finance", run) for run in runs] == ["success", "success"]
     states = [synthetic.states("extract_finance", run) for run in runs]
     assert {state["extract_accounts"] for state in states} == {"skipped"}
@@ -230,6 +239,10 @@ def test_airflows_backfill_is_one_entry_of_the_ledger_and_its_end_rings_the_bell
     assert (event["extra"]["inserted"], event["extra"]["closed"]) == (1, 0)
     synthetic.wait_for_quiet()
     assert synthetic.query("SELECT count(*) FROM mart_finance.purchase WHERE voucher_number = 'oikaistu'") == [(1,)]
+
+
+def _backfills(platform: Platform) -> list[str]:
+    return [run["dag_run_id"] for run in platform.api.runs("extract_finance") if run["run_type"] == "backfill"]
 
 
 def _newest(platform: Platform, pattern: str) -> Path:

@@ -322,6 +322,12 @@ def test_runs_of_a_scheduler_are_one_backfill_which_the_last_ends(trial: Steps) 
     def still_active(run_ids: list[str] | None) -> int:
         return len(active if run_ids is None else active & set(run_ids))
 
+    seen = backfill.preview_run(VOUCHERS, ticks[1])
+    expectation = "1 rows expected (counted in the delivery), 1 stand there"
+    assert [one.expectation for one in seen.windows] == [f"2024: {expectation}", f"2025: {expectation}"]
+    assert "at most 2;" in seen.closes
+    assert trial.query("SELECT count(*) FROM ops.backfill") == [(0,)], "a preview enters nothing"
+
     read = {}
     for tick in ticks:
         run_id = f"backfill__{tick}"
@@ -336,6 +342,7 @@ def test_runs_of_a_scheduler_are_one_backfill_which_the_last_ends(trial: Steps) 
     # A run reads the years that its interval touches, unless another run did.
     assert read == {31: ["2024"], 1: ["2025"], 2: [], 3: []}
     assert settled[0].origin == "airflow"
+    assert [(one.expected, one.counted, one.standing) for one in settled[0].windows] == [(1, "delivery", 1)] * 2
     assert (settled[0].state, of_year(trial, 2024), of_year(trial, 2025)) == ("done", ["c"], ["d"])
     assert backfill.settle_run(VOUCHERS, "scheduled", still_active) is None
     # The task of the last run, killed before it could ring, is tried again.

@@ -239,15 +239,15 @@ def _preview_document(seen: "Preview") -> dict[str, Any]:
 
 
 def _print_preview(seen: "Preview") -> None:
+    from citydata.backfill import COUNTED, NOT_THERE
     from citydata.service.display import console, rows_table
 
     screen = console()
-    origin = {"source": "counted in the source", "delivery": "counted in the delivery", "estimate": "estimate from raw"}
     rows: list[dict[str, object]] = [
         {
             "window": window.title,
             "expected": window.expected,
-            "": origin.get(window.counted or "", "no delivery has it: nothing is read or closed"),
+            "": COUNTED.get(window.counted or "", NOT_THERE),
             "stands there": window.standing,
         }
         for window in seen.windows

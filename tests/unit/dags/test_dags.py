@@ -87,7 +87,7 @@ def test_build_listens_to_every_dataset_and_to_the_clock(parse: Parse) -> None:
 
 def test_what_a_backfill_is_told_is_typed_and_optional(parse: Parse) -> None:
     params = parse().dags["extract_hr"].params
-    assert params.validate() == {"reason": "", "wait_for_approval": False}
+    assert params.validate() == {"reason": "", "wait_for_approval": False, "dry_run": False}
     with pytest.raises(ValueError, match="is not of type"):
         params["wait_for_approval"] = "yes"
     assert all(params.get_param(name).description for name in params)

@@ -1,6 +1,7 @@
 """Retries by error, alerts without values, addresses of sources."""
 
 import logging
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -242,6 +243,27 @@ def test_a_group_that_stays_stale_fails_the_step_and_the_clock_builds_everything
         assert steps.build_and_release.function() == {"build": 7, "release": 5, "rows": {"mart_hr.headcount": 6}}
     assert builds == [{"full": full, "run_id": "r1"}]
     assert exports == ["maps", "difference", "alert"], "what comes after a release comes whatever stays stale"
+
+
+def test_a_dry_run_of_a_backfill_says_what_it_would_read_and_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+    from orchestration import steps
+
+    from citydata import backfill
+
+    begins, ends = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
+    window = backfill.Window(1, begins, ends, expected=12, counted="source", standing=10)
+    seen = backfill.Preview("hr.people", begins, ends, (window,), "nothing else")
+    monkeypatch.setattr(
+        backfill, "preview_run", lambda dataset, tick: seen if (dataset, tick) == ("hr.people", ends) else None
+    )
+    monkeypatch.setattr(backfill, "join", None)
+    run = SimpleNamespace(run_type="backfill", logical_date=ends, dag_id="extract_hr")
+    context = {"params": {"dry_run": True}, "dag_run": run, "run_id": "r1"}
+    monkeypatch.setattr(steps, "get_current_context", lambda: context)
+    monkeypatch.setattr(steps, "_provide_address", lambda dataset: None)
+    with pytest.raises(AirflowSkipException, match=r"12 rows expected \(counted in the source\), 10 stand there"):
+        steps.extract_and_land.function("hr.people")
 
 
 def test_a_source_that_nobody_gave_an_address_is_in_the_log_and_the_step_says_what_is_missing(
