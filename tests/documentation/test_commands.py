@@ -48,7 +48,7 @@ def test_there_is_no_fourth_kind() -> None:
         log.info("needs a server: %s: %s", command.page, command.line)
     advice = f"run them in a test and name it in tests/documentation/typed.py, or begin the block with `{MARK}`"
     assert kinds["nobody"] == [], advice
-    assert all(kinds[kind] for kind in ("page", "test", "run")), {
+    assert all(kinds[kind] for kind in ("page", "test", "family", "run")), {
         kind: len(commands) for kind, commands in kinds.items()
     }
 
@@ -57,6 +57,12 @@ def test_there_is_no_fourth_kind() -> None:
 def test_a_page_with_a_test_of_its_own_is_read_by_it(page: str, test: str) -> None:
     assert (ROOT / page).exists()
     assert page.rsplit("/", 1)[-1].removesuffix(".md") in _source_of(test)
+
+
+@pytest.mark.parametrize(("name", "test"), typed.FAMILIES_WITH_TESTS.items())
+def test_a_family_is_asked_for_by_its_test(name: str, test: str) -> None:
+    assert f'typed.family("{name}")' in _source_of(test)
+    assert typed.family(name)
 
 
 @pytest.mark.parametrize(("command", "test"), typed.COMMANDS_WITH_TESTS.items())
@@ -95,3 +101,7 @@ def test_blocks_and_sentences_are_read(tmp_path: Any, monkeypatch: pytest.Monkey
     assert typed.kind(Typed("x.md", "docker compose up", False)) == "nobody"
     assert typed.kind(Typed("x.md", "./citydata simulate", False)) == "nobody"
     assert typed.kind(Typed("x.md", "./citydata simulate", True)) == "server"
+    assert typed.kind(Typed("x.md", "./citydata up --input mine.yaml", False)) == "test"
+    assert typed.kind(Typed("x.md", "./citydata up --input other.yaml", False)) == "nobody", "words of a test are exact"
+    assert typed.kind(Typed("x.md", "./citydata backfill show 7", False)) == "family"
+    assert typed.kind(Typed("x.md", "./citydata new", False)) == "run", "its help"

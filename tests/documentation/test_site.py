@@ -1,8 +1,6 @@
 """The site: every link leads somewhere, the reference holds what contracts and models say, everybody can read it."""
 
 import re
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,16 +22,6 @@ EACH_KIND = (
     "runbooks/held-batch.html",
     "glossary.html",
 )
-
-
-@pytest.fixture(scope="module")
-def address(built: Path) -> Iterator[str]:
-    with site.serve(built, 8390) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def test_every_contract_and_every_table_has_its_page(built: Path) -> None:

@@ -1,14 +1,17 @@
 """What the pages tell people to type: each command with the page, and whether the page says that it needs a server."""
 
+import functools
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from citydata.documentation import commands as reference
 from citydata.settings import ROOT
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -77,9 +80,10 @@ class Typed:
         return self.words[1:] if self.words[0] == "./citydata" else []
 
 
-def everything() -> list[Typed]:
+@functools.cache
+def everything() -> tuple[Typed, ...]:
     """Every command of every page, in the pages' order."""
-    return [command for page in PAGES for command in read(page)]
+    return tuple(command for page in PAGES for command in read(page))
 
 
 def read(page: Path) -> Iterator[Typed]:
@@ -136,50 +140,90 @@ PAGES_WITH_TESTS: dict[str, str] = {
     ),
 }
 """Pages whose blocks are typed in their order by a test that reads the page."""
+FAMILIES_WITH_TESTS = {
+    "backfill": "tests/integration/release/test_approval.py::test_the_commands_of_the_pages_from_the_preview_to_the_decision",
+    "contract": (
+        "tests/integration/test_source_change.py::test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released"
+    ),
+    "export geopackage": (
+        "tests/integration/transform/test_buildings.py::test_the_command_line_writes_them_where_it_is_told"
+    ),
+    "governance attest": "tests/integration/governance/test_commands.py::test_the_officer_signs",
+    "new": "tests/integration/drafting/test_drafts_load.py::test_the_commands_of_the_page_draft_each_kind_of_source",
+}
+"""Commands of which a test asks `family` for every line that any page has, and types each."""
 COMMANDS_WITH_TESTS = {
     "up": ("tests/end_to_end/running_platform.py", '["./citydata", "up"'),
+    "up --input mine.yaml": ("tests/end_to_end/running_platform.py", '*(["--input", manifest] if manifest else [])'),
+    "up --input /srv/town/input.yaml": (
+        "tests/end_to_end/running_platform.py",
+        '*(["--input", manifest] if manifest else [])',
+    ),
     "down": ("tests/unit/service/test_cli.py::test_down_with_nothing_running_is_well", '["down"]'),
     "test": (".ci/run", "./citydata test\n"),
-    "docs": ("tests/documentation/conftest.py::built", '["docs", "--build"'),
+    "docs": ("tests/documentation/conftest.py::address", '["./citydata", "docs"]'),
+    "docs --build DIR": ("tests/documentation/conftest.py::built", '["docs", "--build"'),
     "governance snapshot": (
         "tests/integration/governance/test_commands.py::test_from_no_snapshot_to_the_first_ones",
-        'run("snapshot"',
-    ),
-    "backfill": (
-        "tests/integration/test_backfill.py::test_from_the_preview_to_the_end_on_the_command_line",
-        'run("trial.vouchers"',
-    ),
-    "contract": (
-        "tests/integration/test_source_change.py::test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released",
-        "CliRunner().invoke(app, words)",
-    ),
-    "access": ("tests/integration/test_access.py", 'CliRunner().invoke(app, ["access", *arguments])'),
-    "new": (
-        "tests/unit/drafting/test_drafts.py::test_the_command_asks_prints_and_refuses",
-        'run.invoke(app, ["new", PLACES, "--file", str(file), "--no-ask", "--dry-run"])',
+        'run("snapshot")',
     ),
     "run warehouse": (
         "tests/integration/test_source_change.py::test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released",
-        "CliRunner().invoke(app, words)",
+        "type_line(line, batch)",
     ),
-    "export geopackage": ("tests/integration/transform/test_buildings.py", '["export", "geopackage", "--directory"'),
-    "governance attest": ("tests/integration/governance/test_commands.py::test_the_officer_signs", 'run("attest"'),
 }
-"""Commands that tests of their own run, because they need servers or keys: the test, and how it calls the command."""
-NEVER_RUN_HERE = ("up", "down", "reset", "simulate", "new", "contract", "test", "docs", "server", "backfill", "access")
+"""Commands, word for word, that tests of their own run, because they start something or take long: the test, and its call."""
+NEVER_RUN_HERE = ("up", "down", "reset", "simulate", "new", "test", "docs", "server", "backfill")
 """Commands that start, stop, delete, write into the checkout or take long: a test of their own runs them, or nobody does."""
-KINDS = ("page", "test", "run", "server", "nobody")
+KINDS = ("page", "test", "family", "run", "server", "nobody")
 
 
 def kind(command: Typed) -> str:
-    """How it is proven: by the test of its page, by a test of the command, by being run as it stands, on a server, or not."""
+    """How it is proven: by a test of these very words, by the test of its page, by one that types every line of its family, by
+    being run as it stands, on a server, or not."""
     if command.needs_server:
         return "server"
     words = " ".join(command.arguments)
-    if any(words == name or words.startswith(f"{name} ") for name in COMMANDS_WITH_TESTS):
-        return "test"
-    if command.words[0] in BUILT_IN:
-        return "test"  # it only prepares the command after it, whose test sets the same variable
+    if words in COMMANDS_WITH_TESTS or command.words[0] in BUILT_IN:
+        return "test"  # a word of the shell only prepares the command after it, whose test sets the same variable
     if command.in_block and command.page in PAGES_WITH_TESTS:
         return "page"
+    if only_named(command):
+        return "run"
+    if family_of(command):
+        return "family"
     return "run" if command.arguments and command.arguments[0] not in NEVER_RUN_HERE else "nobody"
+
+
+@functools.cache
+def _commands() -> dict[str, Any]:
+    return dict(reference.each())
+
+
+def name_of(arguments: list[str]) -> str:
+    """The words of a command that name it."""
+    names = [name for name in _commands() if arguments[: len(name.split())] == name.split()]
+    return max(names, key=len, default="")
+
+
+def only_named(command: Typed) -> bool:
+    """Whether a page only speaks of a command by its name: without arguments that it needs. Its help can be asked for."""
+    name = name_of(command.arguments)
+    required = bool(name) and any(parameter.required for parameter in _commands()[name].params)
+    return required and command.arguments == name.split()
+
+
+def family_of(command: Typed) -> str | None:
+    """The family of a command of the platform."""
+    words = " ".join(command.arguments)
+    return next((name for name in FAMILIES_WITH_TESTS if words == name or words.startswith(f"{name} ")), None)
+
+
+def family(name: str) -> list[list[str]]:
+    """The arguments of every command of a family, each once, in the order of the pages; for the test of the family.
+
+    Those that a test of their page types are left out.
+    """
+    found = [command for command in everything() if kind(command) == "family" and family_of(command) == name]
+    assert found, name
+    return [list(words) for words in dict.fromkeys(tuple(command.arguments) for command in found)]

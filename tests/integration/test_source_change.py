@@ -22,6 +22,7 @@ from citydata.service.postgres import Cluster
 from citydata.source_change import adoption, difference
 from citydata.source_change.adoption import AdoptionError, Outcome, Plan
 from citydata.source_change.difference import Difference
+from tests.documentation import typed
 from tests.integration.sources import Sources
 from tests.integration.steps import Steps
 
@@ -365,7 +366,7 @@ def town(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     contract.load_each.cache_clear()
 
 
-def typed(line: str, batch: int) -> tuple[int, str]:
+def type_line(line: str, batch: int) -> tuple[int, str]:
     """Type a command of the page; its exit code and what it says, on one line."""
     words = [str(batch) if word == BATCH_ON_PAGE else word for word in shlex.split(line)[1:]]
     result = CliRunner().invoke(app, words)
@@ -386,16 +387,16 @@ def test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released(
 
     file = contract.load(ACCOUNTS).path
     contents = file.read_bytes()
-    code, document = typed(f"{commands[2]} --json", batch)
+    code, document = type_line(f"{commands[2]} --json", batch)
     found = json.loads(document)
     assert (code, found["batch"], found["missing"], found["renames"][0]["title"]) == (3, batch, ["name"], "Selite")
-    code, change = typed(f"{commands[3]} --dry-run", batch)
+    code, change = type_line(f"{commands[3]} --dry-run", batch)
     assert (code, '+ physicalName: "Selite"' in change, "+version: 1.1.0" in change) == (0, True, True)
-    code, refusal = typed(f"./citydata contract adopt {ACCOUNTS} --drop name --reason x", batch)
+    code, refusal = type_line(f"./citydata contract adopt {ACCOUNTS} --drop name --reason x", batch)
     assert (code, "name is required" in refusal) == (1, True)
     assert file.read_bytes() == contents
 
-    said = [typed(commands[0], batch)[1]]
+    said = [type_line(commands[0], batch)[1]]
     assert f"./citydata batch show {batch}" in said[0]
     assert released(*MARTS) == before
     for line, code, words in (
@@ -404,7 +405,7 @@ def test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released(
         (commands[3], 0, [f"batch {batch} is published", "no new signature is needed", "./citydata run warehouse"]),
         (commands[4], 0, ["warehouse released"]),
     ):
-        exit_code, output = typed(line, batch)
+        exit_code, output = type_line(line, batch)
         assert (exit_code, [word for word in words if word not in output]) == (code, []), output
         said.append(output)
     assert "Purchases by supplier" in said[2]
@@ -427,7 +428,21 @@ def test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released(
     versions = town.versions(ACCOUNTS)
     pipeline.rebuild(ACCOUNTS)
     assert town.versions(ACCOUNTS) == versions
-    assert typed(commands[2], batch)[0] == 0
-    shown = typed(f"./citydata contract show {ACCOUNTS}", batch)[1]
+    assert type_line(commands[2], batch)[0] == 0
+    shown = type_line(f"./citydata contract show {ACCOUNTS}", batch)[1]
     assert "Tilin nimi" in shown
     assert "1.1.0" in shown
+
+    # What other pages say of `contract`, of a batch that is held because the column is renamed once more.
+    town.drop("tilit3.csv", chart("Nimike", CHART | {"4340": AFTER}), directory="finance")
+    town.load(ACCOUNTS)
+    batch = town.batch(ACCOUNTS)["batch_id"]
+    lines = typed.family("contract")
+    assert {words[1] for words in lines} == {"diff", "adopt", "show"}
+    for words in sorted(lines, key=lambda words: words[1], reverse=True):  # what shows and compares before what adopts
+        code, output = type_line(
+            " ".join(["./citydata", *map(shlex.quote, words)]).replace("SYSTEM.DATASET", ACCOUNTS), batch
+        )
+        assert code == (3 if words[1] == "diff" else 0), output
+    assert town.states(ACCOUNTS)[-1] == "published"
+    assert contract.load(ACCOUNTS).version == "1.2.0"

@@ -73,12 +73,6 @@ def documented(name: str) -> set[int]:
     return {int(code) for code in re.findall(r"\b(\d+) ", said[1])} if said else {0, 1}
 
 
-def name_of(arguments: list[str]) -> str:
-    """The words of a command that name it."""
-    names = [name for name, _ in reference.each() if arguments[: len(name.split())] == name.split()]
-    return max(names, key=len, default="")
-
-
 def test_every_command_that_needs_no_server_does_what_its_page_says(
     platform: Path,
 ) -> None:
@@ -88,10 +82,8 @@ def test_every_command_that_needs_no_server_does_what_its_page_says(
         if typed.kind(command) != "run" or tuple(command.arguments) in seen:
             continue
         seen.add(tuple(command.arguments))
-        name = name_of(command.arguments)
-        arguments = town.filled(command.arguments)
-        if arguments == name.split() and any(parameter.required for parameter in dict(reference.each())[name].params):
-            arguments.append("--help")  # the page only speaks of it by its name
+        name = typed.name_of(command.arguments)
+        arguments = [*command.arguments, "--help"] if typed.only_named(command) else town.filled(command.arguments)
         done = CliRunner().invoke(app, arguments, input="y\n")
         expected = 0 if "--help" in arguments else CODES.get(name, 0)
         if name and expected not in documented(name):

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 from psycopg import sql
+from typer.testing import CliRunner
 
 from citydata import audit, canary, contract, database, deploy, settings
+from citydata.cli import app
+from citydata.commands import invocation
 from citydata.drafting import draft, sources
 from citydata.drafting.answers import Answers
 from citydata.drafting.sources import Source
 from citydata.governance import inventory
+from tests.documentation import typed
 from tests.integration.sources import Sources
 from tests.integration.steps import Steps
 
@@ -25,8 +29,8 @@ KNOWN = Answers(
 
 
 @pytest.fixture
-def adopt(steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Source], int]]:
-    """A function that drafts a dataset, fills the draft and deploys it; returns the number of the sample's rows."""
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what drafts are written into."""
     tree = tmp_path / "tree"
     for name, folder in (
         ("CONTRACTS", "include/contracts"),
@@ -36,6 +40,12 @@ def adopt(steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         shutil.copytree(getattr(settings, name), tree / folder)
         monkeypatch.setattr(settings, name, tree / folder)
     (tree / "dbt_project" / "models" / "staging").mkdir(parents=True)
+    return tree
+
+
+@pytest.fixture
+def adopt(steps: Steps, tree: Path) -> Iterator[Callable[[str, Source], int]]:
+    """A function that drafts a dataset, fills the draft and deploys it; returns the number of the sample's rows."""
 
     def make(dataset: str, source: Source) -> int:
         found = sources.read(source, dataset.partition(".")[0], lambda text: None)
@@ -100,17 +110,23 @@ def test_a_drafted_file_is_loaded_whole_and_every_check_of_its_suite_can_fail(
         assert f'"dimension": "{dimension}"' in suite
 
 
-def test_a_drafted_table_and_drafted_services_are_loaded_whole(
-    adopt: Callable[[str, Source], int], steps: Steps, sources: Sources, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def things(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table with 300 rows in a database that is the source `register`."""
     monkeypatch.setenv("CITYDATA_SOURCE_REGISTER", database.admin_url())
-    monkeypatch.setattr(audit, "_has_rows_to_judge", lambda batch: False)  # a suite still lacks what only people know
     steps.execute(
         "CREATE TABLE public.things (id integer PRIMARY KEY, name varchar(40) NOT NULL, price numeric(9, 2), made date, seen timestamptz"
         " NOT NULL, good boolean, raw bytea);"
         " INSERT INTO public.things SELECT i, 'thing ' || i, i * 1.25, date '2020-02-01' + i, now() - i * interval '1 h', i % 2 = 0, 'x'"
         " FROM generate_series(1, 300) AS i"
     )
+
+
+@pytest.mark.usefixtures("things")
+def test_a_drafted_table_and_drafted_services_are_loaded_whole(
+    adopt: Callable[[str, Source], int], steps: Steps, sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "_has_rows_to_judge", lambda batch: False)  # a suite still lacks what only people know
     for dataset, source in {
         "things.all": Source(connection="register", table="public.things"),
         "maps.buildings": Source(connection="wfs", layer="rakval:ValmisRakennus"),
@@ -132,3 +148,43 @@ def test_a_drafted_table_and_drafted_services_are_loaded_whole(
     }  # fmt: skip
     assert contract.load("things.all").key == ["id"]
     assert any(column.settings.geometry for column in contract.load("maps.buildings").columns)
+
+
+@pytest.mark.usefixtures("things", "sources")
+def test_the_commands_of_the_page_draft_each_kind_of_source(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "ROOT", tree)
+    monkeypatch.setattr(invocation, "installation", lambda: None)  # the environment has the addresses
+    file = tmp_path / "paikat.csv"
+    file.write_text("Tunnus;Nimi\n1;Ensimmäinen\n2;Toinen\n", encoding="utf-8")
+    stands_for = {
+        "--file": {"PATH": str(file)},
+        "--table": {"NAME": "register", "SCHEMA.TABLE": "public.things"},
+        "--layer": {"NAME": "wfs", "TYPENAME": "rakval:ValmisRakennus"},
+        "--path": {"NAME": "sotkanet", "PATH": "indicators"},
+    }
+    lines = typed.family("new")
+    [undo] = [words for words in lines if "--undo" in words]
+    lines.remove(undo)
+    assert [option for words in lines for option in stands_for if option in words] == [*stands_for]
+    before = _files(tree)
+    for words, meant in zip(lines, stands_for.values(), strict=True):
+        assert "Next:" in _typed(words, meant)
+        contract.load_each.cache_clear()
+        draft_of_it = draft.places("parks.places").contract.read_text(encoding="utf-8")
+        assert "status: draft" in draft_of_it, words
+        assert _typed(undo, {})
+        assert _files(tree) == before, words
+
+
+def _typed(words: list[str], meant: dict[str, str]) -> list[str]:
+    """Type a command of the page with what its capitals stand for; the lines that it says."""
+    line = [(meant | {"SYSTEM.DATASET": "parks.places"}).get(word, word) for word in words]
+    result = CliRunner().invoke(app, line)
+    assert result.exit_code == 0, (line, result.output)
+    return result.output.strip().splitlines()
+
+
+def _files(tree: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from citydata import backfill, database, geopackage, pipeline, release, transform
 from citydata.cli import app
+from tests.documentation import typed
 from tests.integration.transform import geographic_rows
 
 
@@ -132,9 +133,14 @@ def test_an_export_that_was_killed_is_made_up_for(warehouse: Path, monkeypatch: 
 
 
 def test_the_command_line_writes_them_where_it_is_told(warehouse: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["export", "geopackage", "--directory", str(tmp_path / "maps")])
-    assert result.exit_code == 0, result.output
-    assert result.stdout.split() == [str(path) for path in sorted((tmp_path / "maps").iterdir())]
+    for words in typed.family("export geopackage"):
+        told = "--directory" in words
+        directory = tmp_path / "maps" if told else geopackage.directory()
+        shutil.rmtree(directory, ignore_errors=True)
+        result = CliRunner().invoke(app, [str(directory) if word.startswith("/") else word for word in words])
+        assert result.exit_code == 0, result.output
+        assert result.stdout.split() == [str(path) for path in sorted(directory.iterdir())]
+        assert len(result.stdout.split()) == 2
 
 
 @pytest.mark.parametrize("altered", [True, False])
