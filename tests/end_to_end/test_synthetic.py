@@ -221,6 +221,7 @@ def test_airflows_backfill_is_one_entry_of_the_ledger_and_its_end_rings_the_bell
     synthetic.finish("extract_finance", run)
     assert synthetic.states("extract_finance", run)["extract_purchase_invoices"] == "skipped"
     assert synthetic.query("SELECT count(*) FROM ops.backfill") == [(0,)]
+    synthetic.wait(lambda: _all_complete(synthetic), "Airflow to see that the dry run has ended")
     told = {"dag_run_conf": {"reason": "kirjaukset oikaistiin"}, "reprocess_behavior": "completed"}
     synthetic.api._request("POST", "backfills", json=asked | told)
 
@@ -243,6 +244,11 @@ def test_airflows_backfill_is_one_entry_of_the_ledger_and_its_end_rings_the_bell
 
 def _backfills(platform: Platform) -> list[str]:
     return [run["dag_run_id"] for run in platform.api.runs("extract_finance") if run["run_type"] == "backfill"]
+
+
+def _all_complete(platform: Platform) -> bool:
+    backfills = platform.api._get("backfills", dag_id="extract_finance")["backfills"]
+    return all(backfill["completed_at"] for backfill in backfills)
 
 
 def _newest(platform: Platform, pattern: str) -> Path:

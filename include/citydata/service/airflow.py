@@ -38,6 +38,8 @@ _WORKER = "airflow-worker-"
 _PARALLEL_TASKS_BEYOND_ONE_MACHINE = 128
 """Of all workers together; each takes what its machine can do."""
 _LONGEST_TASK_SECONDS = 24 * 3600
+# Seconds for those that run no tasks. The triggerer has nothing to clean up, since no task here defers, and would take ten all the same.
+_OTHERS = {"triggerer": 1.0, "dag-processor": 30.0, "api-server": 30.0}
 _PRELOADED = ("psycopg", "sqlalchemy", "pyarrow.compute", "pyarrow.csv", "great_expectations")
 """Libraries that whoever forks the tasks imports once: Great Expectations alone takes five seconds in every audit. Only
 libraries: what they do changes with the requirements, while the platform's own code is read anew by every task."""
@@ -130,11 +132,11 @@ class Airflow:
         """
         daemons = [*self._daemons.values(), *self._surplus_workers()]
         workers = [daemon for daemon in daemons if daemon.name.startswith(_WORKER)]
-        others = [self._daemons[name] for name in ("triggerer", "dag-processor", "api-server")]
+        others = [self._daemons[name] for name in _OTHERS]
         stopped = [self._daemons["scheduler"].stop(_TASK_SECONDS)]
         with ThreadPoolExecutor() as threads:
             stopped += threads.map(lambda worker: worker.stop(_TASK_SECONDS), workers)
-            stopped += threads.map(Daemon.stop, others)
+            stopped += threads.map(Daemon.stop, others, _OTHERS.values())
         names = [self._daemons["scheduler"].name, *(daemon.name for daemon in (*workers, *others))]
         return [name for name, ran in zip(names, stopped, strict=True) if ran]
 
