@@ -67,34 +67,42 @@ POINTS = {
 
 
 class Town:
-    """The synthetic town on a server that waits for the disk, as stages of its day 1."""
+    """The synthetic town on a server that waits for the disk, with the stages of its day 1 that are kept.
+
+    It has one name, whatever stage it is brought back to: dbt parses everything again when the address changes.
+    """
+
+    NAME = "town"
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self.cluster, self.directory = cluster, directory
         self.loaded: dict[str, Counter[str]] = {}
         self.published: dict[str, Counter[str]] = {}
         self.released: dict[str, Counter[str]] = {}
+        (directory / self.NAME).mkdir()
+        cluster.ensure_database(self.NAME)
+        os.environ["CITYDATA_HOME"] = str(directory / self.NAME)
+        os.environ["CITYDATA_DATABASE_URL"] = cluster.url(self.NAME)
 
-    def execute(self, statement: str, *names: str) -> None:
+    def keep(self, stage: str) -> None:
+        """Keep what there is now as a stage."""
+        self._copy(self.NAME, stage)
+
+    def bring_back(self, stage: str) -> None:
+        """Make the town what it was at a stage."""
+        self._execute("DROP DATABASE {} WITH (FORCE)", self.NAME)
+        shutil.rmtree(self.directory / self.NAME)
+        self._copy(stage, self.NAME)
+
+    def _copy(self, source: str, name: str) -> None:
+        self._execute("CREATE DATABASE {} TEMPLATE {}", name, source)
+        # A copied sequence believes that the next numbers are in the log already, and would give them again after a crash.
+        self._execute("CHECKPOINT")
+        shutil.copytree(self.directory / source, self.directory / name, symlinks=True)
+
+    def _execute(self, statement: str, *names: str) -> None:
         with psycopg.connect(self.cluster.url(), autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
-
-    def enter(self, stage: str) -> None:
-        """Work in a stage from now on."""
-        os.environ["CITYDATA_HOME"] = str(self.directory / stage)
-        os.environ["CITYDATA_DATABASE_URL"] = self.cluster.url(stage)
-
-    def copy(self, stage: str, name: str) -> None:
-        """Copy a stage and enter the copy."""
-        self.execute("CREATE DATABASE {} TEMPLATE {}", name, stage)
-        # A copied sequence believes that the next numbers are in the log already, and would give them again after a crash.
-        self.execute("CHECKPOINT")
-        shutil.copytree(self.directory / stage, self.directory / name)
-        self.enter(name)
-
-    def remove(self, name: str) -> None:
-        self.execute("DROP DATABASE {} WITH (FORCE)", name)
-        shutil.rmtree(self.directory / name)
 
     def arrive(self, day: int) -> None:
         """What the source systems do on a day; the keys were swept the day before."""
@@ -111,23 +119,20 @@ class Town:
 
     def prepare(self) -> None:
         """Day 0 to the end, and day 1 step by step without a disturbance."""
-        (self.directory / "empty").mkdir()
-        self.cluster.ensure_database("empty")
-        self.enter("empty")
         deploy.deploy()
         self.arrive(0)
-        self.copy("empty", "arrived")
+        self.keep("empty")
         pipeline.run(DATASETS)
         self.loaded = content("raw")
         self.arrive(1)
-        self.copy("arrived", "published")
+        self.keep("arrived")
         done = pipeline.audit_and_publish(DATASETS, extract())
         assert {batch.state for batches in done.values() for batch in batches} == {"published"}
         self.published = content("raw", "quarantine")
-        self.copy("published", "built")
+        self.keep("published")
         build = transform.build()
         assert not build.failures
-        self.copy("built", "released")
+        self.keep("built")
         changes = release.release(build.build_id).changes
         assert {change.schema for change in changes if change.inserted and change.updated} >= {
             "mart_finance",
@@ -281,12 +286,11 @@ def run_again(stage: str) -> None:
 
 @pytest.fixture
 def case(town: Town, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A copy of the stage in which the point is; the name of the stage is returned."""
-    stage, name = POINTS[request.node.callspec.params["point"]].stage, f"case_{secrets.token_hex(4)}"
-    town.copy(stage, name)
+    """The town at the stage in which the point is; the name of the stage is returned."""
+    stage = POINTS[request.node.callspec.params["point"]].stage
+    town.bring_back(stage)
     yield stage
     town.cluster.start()
-    town.remove(name)
 
 
 @pytest.mark.parametrize("victim", ["task", "server"])
@@ -313,9 +317,8 @@ def test_killed_and_run_again(point: str, victim: str, town: Town, case: str, mo
 
 def test_a_first_load_outlives_the_server(town: Town) -> None:
     """What was committed is there after a crash, though a first load may go past the server's log."""
-    suppliers, name = "finance.suppliers", f"case_{secrets.token_hex(4)}"
-    town.copy("empty", name)
+    suppliers = "finance.suppliers"
+    town.bring_back("empty")
     audit.audit(pipeline.extract_and_land(suppliers))
     killed(town, "publish", "before_event", "server", suppliers)
     assert content("raw")["raw.finance__suppliers"] == town.loaded["raw.finance__suppliers"]
-    town.remove(name)
