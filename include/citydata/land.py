@@ -422,7 +422,10 @@ def ensure(connection: Connection, batch: Batch) -> bool:
 
 
 def reland(connection: Connection, batch: Batch) -> None:
-    """Land a batch from its archive, as if for the first time. A content that cannot be read holds it."""
+    """Land a batch from its archive, as if for the first time. A content that cannot be read holds it.
+
+    Raises BatchError, with nothing left, when the batch was rejected meanwhile.
+    """
     contract = contracts.load(batch.dataset).of_archive(ops.archived_under(connection, batch))
     if not batch.archive_path or not batch.archive_sha256:
         raise ops.BatchError(f"{batch.title} has no archive; it was never complete")
@@ -437,7 +440,11 @@ def reland(connection: Connection, batch: Batch) -> None:
         if isinstance(error, ColumnsDiffer):
             ops.note_columns(connection, batch.batch_id, error.columns)
         raise
-    settle(connection, contract, batch.batch_id, landing)
+    try:
+        settle(connection, contract, batch.batch_id, landing)
+    except ops.BatchError:
+        drop(connection, batch.batch_id)
+        raise
     # Of a table, the archive holds only what the contract took.
     if batch.kind == "load" and landing.extracted and contract.platform.connector.type != "sql":
         ops.note_columns(connection, batch.batch_id, NO_DIFFERENCE)

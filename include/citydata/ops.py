@@ -168,18 +168,21 @@ def sealed(
 
 
 def landed(connection: Connection, batch_id: int, extracted: int, landed_rows: int, scope: dict[str, Any]) -> None:
-    """Rows are in the landing table or in quarantine."""
-    connection.execute(
+    """Rows are in the landing table or in quarantine. Raises BatchError when somebody has rejected the batch meanwhile."""
+    done = connection.execute(
         "UPDATE ops.batch SET state = 'landed', extracted = %s, landed = %s, quarantined = %s, scope = %s, held = 0,"
-        " held_reason = NULL, landed_at = clock_timestamp() WHERE batch_id = %s",
+        " held_reason = NULL, landed_at = clock_timestamp() WHERE batch_id = %s AND state <> 'rejected'",
         (extracted, landed_rows, extracted - landed_rows, Jsonb(scope), batch_id),
     )
+    if not done.rowcount:
+        raise BatchError(f"{get(connection, batch_id).title} was rejected while it was read again; it stays rejected")
 
 
 def hold(connection: Connection, batch_id: int, reason: str) -> None:
     """Keep a batch from being published until a person decides; the last good data stays."""
     connection.execute(
-        "UPDATE ops.batch SET state = 'held', held = landed, held_reason = %s WHERE batch_id = %s", (reason, batch_id)
+        "UPDATE ops.batch SET state = 'held', held = landed, held_reason = %s WHERE batch_id = %s AND state <> 'rejected'",
+        (reason, batch_id),
     )
 
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from citydata import backfill, database, ops, pipeline, schedule, transform
+from citydata import backfill, database, land, ops, pipeline, schedule, transform
 from citydata.cli import app
 from citydata.service import status
 from citydata.service.postgres import Cluster
@@ -386,6 +386,30 @@ def test_a_run_that_reads_while_its_backfill_is_cancelled_publishes_nothing(
     assert (trial.states(VOUCHERS), of_year(trial, 2024)) == (["published", "rejected"], ["a"])
     with pytest.raises(ops.BatchError, match=f"backfill {found.backfill_id} is cancelled"):
         backfill.read_for_run(found, windows, "run")
+
+
+def test_a_batch_that_is_rejected_while_it_is_landed_again_stays_rejected(
+    trial: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial.drop("tositteet-1.csv", vouchers((2024, "a")), at=NOON)
+    [number] = pipeline.extract_and_land(VOUCHERS)
+    settle = land.settle
+
+    def rejected_before(*arguments: Any) -> None:
+        trial.execute(
+            "UPDATE ops.batch SET state = 'rejected', decided_by = 'x', decided_reason = 'x', decided_at = now(), held = 1"
+            " WHERE batch_id = %s",
+            number,
+        )
+        settle(*arguments)
+
+    monkeypatch.setattr(land, "settle", rejected_before)
+    with database.connect("loader", autocommit=True) as connection:
+        land.drop(connection, number)  # as if the landing table, which is not logged, were lost
+        with pytest.raises(ops.BatchError, match=f"batch {number} was rejected while it was read again"):
+            land.ensure(connection, ops.get(connection, number))
+    assert trial.states(VOUCHERS) == ["rejected"]
+    assert trial.query("SELECT tablename FROM pg_tables WHERE schemaname = 'landing'") == []
 
 
 def test_an_undo_that_lacks_a_batch_is_not_done_and_no_build_releases_it(
