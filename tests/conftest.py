@@ -11,7 +11,7 @@ import pyrage
 import pytest
 from psycopg import sql
 
-from citydata import contract, deploy
+from citydata import contract, database, deploy
 from citydata.service.postgres import Cluster, temporary_cluster
 
 REAL_DATA = Path(os.environ.get("CITYDATA_REAL_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
@@ -50,7 +50,8 @@ def platform(cluster: Cluster, _template: str, tmp_path: Path, monkeypatch: pyte
         monkeypatch.setenv("CITYDATA_PSEUDONYM_KEY", f"k1:{secrets.token_hex(32)}")
         monkeypatch.setenv("CITYDATA_ARCHIVE_KEY", str(pyrage.x25519.Identity.generate()))
         contract.load_each.cache_clear()
-        deploy.deploy()  # grants on the database itself are not copied with it
+        with database.connect_admin() as copied:
+            deploy.admit(copied)
         yield tmp_path
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

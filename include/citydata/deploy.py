@@ -53,7 +53,7 @@ def deploy() -> list[str]:
         connection.execute("SELECT pg_advisory_lock(%s)", (DEPLOYMENT_LOCK,))
         _require_version(connection)
         with connection.transaction():
-            _roles(connection)
+            admit(connection)
             _schemas(connection)
         _migrate()
         with connection.transaction():
@@ -69,6 +69,19 @@ def _require_version(connection: Connection) -> None:
     if connection.info.server_version < 170000:
         raise DeploymentError(
             f"PostgreSQL 17 or newer is needed; this server is {connection.info.server_version // 10000}"
+        )
+
+
+def admit(connection: Connection) -> None:
+    """Make the logins and let them into the database: what stands outside a database, and so is in no copy of it."""
+    _roles(connection)
+    name = connection.info.dbname
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+    for role in login_roles():
+        connection.execute(
+            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
+                sql.Identifier(name), sql.Identifier(f"citydata_{role}")
+            )
         )
 
 
@@ -136,14 +149,6 @@ def schema_owners() -> dict[str, str]:
 
 def _schemas(connection: Connection) -> None:
     connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-    name = connection.info.dbname
-    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-    for role in login_roles():
-        connection.execute(
-            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
-                sql.Identifier(name), sql.Identifier(f"citydata_{role}")
-            )
-        )
     existing = {row[0] for row in connection.execute("SELECT nspname FROM pg_namespace")}
     for schema, owner in schema_owners().items():
         if schema not in existing:

@@ -9,7 +9,7 @@ import pyrage
 import pytest
 from psycopg import sql
 
-from citydata import audit, contract, deploy, release, settings, transform
+from citydata import audit, contract, database, deploy, release, settings, transform
 from citydata.service.postgres import Cluster
 from tests.integration import sources as synthetic
 from tests.integration.sources import Sources
@@ -53,7 +53,8 @@ def warehouse(cluster: Cluster, released: tuple[str, Path], monkeypatch: pytest.
     monkeypatch.setenv("CITYDATA_DATABASE_URL", cluster.url(name))
     monkeypatch.setenv("CITYDATA_PSEUDONYM_KEY", f"k1:{secrets.token_hex(32)}")
     contract.load_each.cache_clear()
-    deploy.deploy()  # grants on the database itself are not copied with it
+    with database.connect_admin() as copied:
+        deploy.admit(copied)
     yield home
     with psycopg.connect(cluster.url(), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
