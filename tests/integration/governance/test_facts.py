@@ -177,13 +177,15 @@ def test_a_login_of_ours_in_another_group_is_found(warehouse: Path) -> None:
 
 
 def test_who_was_given_access_is_expected_until_the_last_day(warehouse: Path) -> None:
-    logins = ("elsewhere", "former", "powerbi")
+    logins = ("elsewhere", "former", "returned", "powerbi")
     try:
         for login in logins:
             access.grant(login, "bi", by="dba", reason="dashboards", until=date(2099, 12, 31))
         execute("UPDATE ops.access SET until = '2020-01-31' WHERE login = 'former'")
         execute("UPDATE ops.access SET role = 'reporting_hr' WHERE login = 'elsewhere'")
-        found = [f"MEMBER OF citydata_bi pg_catalog.pg_auth_members.None {login}" for login in logins[:2]]
+        access.revoke("returned", by="dba", reason="another gateway")
+        execute("CREATE ROLE returned LOGIN IN ROLE citydata_bi")  # by somebody who asked nobody
+        found = [f"MEMBER OF citydata_bi pg_catalog.pg_auth_members.None {login}" for login in logins[:3]]
         assert unexpected(ACCOUNTS) == found
     finally:
         for login in logins:
