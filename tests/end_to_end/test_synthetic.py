@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from citydata import contract, deploy, schedule, settings
+from citydata.service.airflow import AirflowError
 from citydata.service.installation import WAREHOUSE
 from tests.end_to_end.running_platform import Platform
 from tests.identity_codes import EVERY_TABLE, codes_in
@@ -221,7 +222,10 @@ def test_airflows_backfill_is_one_entry_of_the_ledger_and_its_end_rings_the_bell
     synthetic.finish("extract_finance", run)
     assert synthetic.states("extract_finance", run)["extract_purchase_invoices"] == "skipped"
     assert synthetic.query("SELECT count(*) FROM ops.backfill") == [(0,)]
-    synthetic.wait(lambda: _all_complete(synthetic), "Airflow to see that the dry run has ended")
+    # Airflow has one backfill of a DAG at a time, and looks every half minute for those that have ended.
+    [tried] = synthetic.api._get("backfills", dag_id="extract_finance")["backfills"]
+    with contextlib.suppress(AirflowError):  # it has just looked
+        synthetic.api._request("PUT", f"backfills/{tried['id']}/cancel")
     told = {"dag_run_conf": {"reason": "kirjaukset oikaistiin"}, "reprocess_behavior": "completed"}
     synthetic.api._request("POST", "backfills", json=asked | told)
 
@@ -245,11 +249,6 @@ def test_airflows_backfill_is_one_entry_of_the_ledger_and_its_end_rings_the_bell
 
 def _backfills(platform: Platform) -> list[str]:
     return [run["dag_run_id"] for run in platform.api.runs("extract_finance") if run["run_type"] == "backfill"]
-
-
-def _all_complete(platform: Platform) -> bool:
-    backfills = platform.api._get("backfills", dag_id="extract_finance")["backfills"]
-    return all(backfill["completed_at"] for backfill in backfills)
 
 
 def _newest(platform: Platform, pattern: str) -> Path:
