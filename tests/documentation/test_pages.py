@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,12 @@ CODE = ("include", "dags", "plugins", "expectations")
 CONFIGURED = ("dbt_project/profiles.yml", "docker-compose.yml", "Dockerfile", "citydata")
 """Files that are no Python and read settings too."""
 NAME = re.compile(r"CITYDATA_[A-Z0-9_]*[A-Z0-9]")
+GLOSSARY = [
+    [cell.strip() for cell in line.strip().strip("|").split("|")]
+    for line in (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith("|") and not line.startswith(("|---", "| English", "| in English"))
+]
+"""Rows of its tables: English, Finnish, Swedish, meaning."""
 
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem)
@@ -84,3 +91,17 @@ def _read_by_code() -> Iterator[str]:
 
 def test_every_role_of_a_step_is_explained() -> None:
     assert set(roles.PURPOSES) == set(database.STEP_ROLES) <= set(deploy.login_roles())
+
+
+def test_every_term_of_the_glossary_is_in_three_languages_with_a_meaning() -> None:
+    assert len(GLOSSARY) > 100
+    assert {len(row) for row in GLOSSARY} == {4}
+    assert [row for row in GLOSSARY if not all(row)] == []
+    # A dash is a word that English has not; the others always have one.
+    assert [row for row in GLOSSARY if "–" in row[1:]] == []
+
+
+def test_no_term_is_in_the_glossary_twice() -> None:
+    # A cell may hold several terms; what a bracket adds tells two meanings of a word apart.
+    terms = [term for english, finnish, *_ in GLOSSARY for term in (finnish if english == "–" else english).split(", ")]
+    assert [term for term, times in Counter(map(str.casefold, terms)).items() if times > 1] == []

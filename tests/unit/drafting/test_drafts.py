@@ -10,10 +10,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from citydata import check, contract, lineage, schedule, settings
+from citydata import check, contract, lineage, schedule, settings, town
 from citydata.cli import app
 from citydata.contract import ContractError
 from citydata.drafting import draft, gaps
+from citydata.drafting.answers import QUESTIONS
 from citydata.drafting.draft import Draft
 from citydata.drafting.sample import DraftError
 from citydata.governance import inventory
@@ -236,11 +237,38 @@ def test_the_command_asks_prints_and_refuses(tree: Path) -> None:
     asked = run.invoke(app, ["new", PLACES, "--file", str(file), "--ask"], input=typed)
     assert asked.exit_code == 0, asked.output
     assert "--domain nowhere: there is none" in asked.output
+    for prompt in (
+        "What it is used for on the platform, in Finnish",
+        "Owner (id in include/inventory/people)",
+        "Authority that is its controller, if it is not the town",
+    ):
+        assert asked.output.count(f"{prompt}:") == 1
     assert "Legal basis" not in asked.output, "no personal data, no question about it"
     text = (settings.CONTRACTS / "parks" / "places.yaml").read_text(encoding="utf-8")
     assert 'name: "Paikat"' in text
     assert 'domain: "gis"' in text
     assert "./citydata new --undo parks.places" in asked.output
+
+
+def test_of_personal_data_the_legal_basis_is_asked_and_the_answers_stand_in_the_draft(tree: Path) -> None:
+    answers = KNOWN | {"authority": "Puistoyhtymä", "legal_basis": "GDPR 6 art. 1 c", "art30": ""}
+    questions = [question for question in QUESTIONS if question.name in answers and not town.left_empty(question.name)]
+    file = tree / "kontaktit.csv"
+    file.write_text(PERSONAL, encoding="utf-8")
+    typed = "".join(f"{answers[question.name]}\n" for question in questions)
+    asked = CliRunner().invoke(app, ["new", PLACES, "--file", str(file), "--ask"], input=typed)
+    assert asked.exit_code == 0, asked.output
+    assert [question.text for question in questions if asked.output.count(f"{question.text}:") != 1] == []
+    assert "Legal basis of processing the personal data:" in asked.output
+    entries = inventory.read(settings.INVENTORY, contract.load_all())
+    record = entries.art30["ART30-PARKS-PLACES"]
+    assert (record.legal_basis, record.purpose_fi) == ("GDPR 6 art. 1 c", "Suunnittelu.")
+    assert entries.datasets["parks_places"].controller == "Puistoyhtymä"
+    text = (settings.CONTRACTS / "parks" / "places.yaml").read_text(encoding="utf-8")
+    assert "{username: puistopaallikko, role: owner}" in text
+    assert "Suunnittelu." in text
+    assessment = (settings.ROOT / "include" / "change_assessments" / "parks" / "places.md").read_text(encoding="utf-8")
+    assert "Rekisterinpitäjä tai vastuuviranomainen: Puistoyhtymä" in assessment
 
 
 def test_the_suite_has_what_the_sample_shows_and_tells_what_is_missing(drafted: Callable[..., Draft]) -> None:
