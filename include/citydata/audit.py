@@ -50,6 +50,9 @@ def audit(batch_ids: list[int]) -> dict[int, str]:
                 states[batch_id] = _state_after_audit(runner, batch_id)
             except ContentError:
                 states[batch_id] = "held"  # by landing again, which found the archive's content to be wrong
+            except ops.Rejected as rejected:
+                states[batch_id] = "rejected"
+                log.info("%s", rejected)
             except (AuditError, SuiteError) as error:
                 log.error("%s was not audited: %s", batch.title, error)
                 errors.append(error)

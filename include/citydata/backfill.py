@@ -286,15 +286,16 @@ def what_to_do(found: Backfill) -> list[str]:
     """The commands that bring an open backfill to its end."""
     number, quoted = found.backfill_id, "--reason '…'"
     give_up = f"./citydata backfill cancel {number} {quoted}"
-    if found.state == "stopped" and found.stopped_by and found.stopped_by.state == "held":
-        batch = next(one["batch_id"] for one in reversed(found.batches) if one["state"] == "held")
-        return [f"./citydata batch show {batch}", f"./citydata backfill resume {number}", give_up]
+    held = [f"./citydata batch show {one['batch_id']}" for one in reversed(found.batches) if one["state"] == "held"]
+    if found.state == "stopped" and held:
+        return [held[0], f"./citydata backfill resume {number}", give_up]
     if found.state == "waiting":
         return [f"./citydata backfill {verb} {number} {quoted}" for verb in ("approve", "reject")]
     if found.state == "comparing":
         return ["./citydata run warehouse", give_up]
-    if found.state == "undoing":
-        return [give_up]
+    if found.state == "undoing":  # by whichever of the two was begun
+        refuse = [f"./citydata backfill reject {number} {quoted}"] if found.compared_build else []
+        return [give_up, *refuse]
     return [] if found.state in ENDED else [f"./citydata backfill resume {number}", give_up]
 
 
@@ -522,7 +523,7 @@ def read_for_run(found: Backfill, windows: Sequence[Window], run_id: str) -> lis
             try:
                 [seen] = _count(connection, entry, [window])
                 _expect(connection, found.backfill_id, seen)
-                log.info("%s: %s", found.title, seen.expectation)
+                log.info("%s: %s. Closed: %s", found.title, seen.expectation, _closes(entry, [seen]))
                 waiting = extract(found, window, run_id)
             except BaseException as error:
                 _note(connection, found.backfill_id, window.number, "failed", database.cleaned(error))

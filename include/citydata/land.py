@@ -424,7 +424,7 @@ def ensure(connection: Connection, batch: Batch) -> bool:
 def reland(connection: Connection, batch: Batch) -> None:
     """Land a batch from its archive, as if for the first time. A content that cannot be read holds it.
 
-    Raises BatchError, with nothing left, when the batch was rejected meanwhile.
+    Raises Rejected, with nothing left, when the batch was rejected meanwhile.
     """
     contract = contracts.load(batch.dataset).of_archive(ops.archived_under(connection, batch))
     if not batch.archive_path or not batch.archive_sha256:
@@ -442,7 +442,7 @@ def reland(connection: Connection, batch: Batch) -> None:
         raise
     try:
         settle(connection, contract, batch.batch_id, landing)
-    except ops.BatchError:
+    except ops.Rejected:
         drop(connection, batch.batch_id)
         raise
     # Of a table, the archive holds only what the contract took.

@@ -22,6 +22,10 @@ class BatchError(RuntimeError):
     """A batch cannot be handled; the text names dataset, batch, reason and what to do."""
 
 
+class Rejected(BatchError):
+    """A batch was rejected while it was being worked on; there is nothing left to do with it."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """A row of ops.batch."""
@@ -168,18 +172,18 @@ def sealed(
 
 
 def landed(connection: Connection, batch_id: int, extracted: int, landed_rows: int, scope: dict[str, Any]) -> None:
-    """Rows are in the landing table or in quarantine. Raises BatchError when somebody has rejected the batch meanwhile."""
+    """Rows are in the landing table or in quarantine. Raises Rejected when somebody has rejected the batch meanwhile."""
     done = connection.execute(
         "UPDATE ops.batch SET state = 'landed', extracted = %s, landed = %s, quarantined = %s, scope = %s, held = 0,"
         " held_reason = NULL, landed_at = clock_timestamp() WHERE batch_id = %s AND state <> 'rejected'",
         (extracted, landed_rows, extracted - landed_rows, Jsonb(scope), batch_id),
     )
     if not done.rowcount:
-        raise BatchError(f"{get(connection, batch_id).title} was rejected while it was read again; it stays rejected")
+        raise Rejected(f"{get(connection, batch_id).title} was rejected while it was read again; it stays rejected")
 
 
 def hold(connection: Connection, batch_id: int, reason: str) -> None:
-    """Keep a batch from being published until a person decides; the last good data stays."""
+    """Keep a batch from being published until a person decides; the last good data stays. One that is rejected stays so."""
     connection.execute(
         "UPDATE ops.batch SET state = 'held', held = landed, held_reason = %s WHERE batch_id = %s AND state <> 'rejected'",
         (reason, batch_id),

@@ -88,7 +88,7 @@ def _backfilled(dataset: str, context: Context) -> list[int]:
         if context["params"]["dry_run"]:
             seen = backfill.preview_run(dataset, run.logical_date)
             told = "; ".join(window.expectation for window in seen.windows)
-            raise AirflowSkipException(f"{dataset}: {told}. It would close {seen.closes}. Nothing was read")
+            raise AirflowSkipException(f"{dataset}: {told}. Closed: {seen.closes}. Nothing was read")
         found, windows = backfill.join(
             dataset,
             run.logical_date,
