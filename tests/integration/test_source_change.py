@@ -2,7 +2,6 @@
 
 import errno
 import json
-import re
 import shlex
 import shutil
 from collections import Counter
@@ -375,7 +374,7 @@ def type_line(line: str, batch: int) -> tuple[int, str]:
 
 
 def test_five_commands_of_the_page_bring_a_renamed_column_from_held_to_released(town: Steps) -> None:
-    commands = re.findall(r"^    (\./citydata .+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    commands = [command.line for command in typed.blocks(PAGE)]
     assert len(commands) == 5
     before = released(*MARTS)
     town.drop("tilit1.csv", chart("Tilin nimi", CHART), directory="finance")

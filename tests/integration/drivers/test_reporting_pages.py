@@ -1,16 +1,17 @@
 """What the how-tos tell the reporting team and the BI administrator to type does what they say."""
 
 import re
-import shlex
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
 from citydata import database
 from citydata.cli import app
 from citydata.settings import ROOT
+from tests.documentation import typed
 
 PAGES = ROOT / "docs" / "how-to"
 READER = "maija.malli"
@@ -29,8 +30,11 @@ def _statements(name: str) -> list[str]:
 
 def _commands() -> list[list[str]]:
     """Those of the page; starting and stopping an installation is for the end-to-end tests."""
-    lines = re.findall(r"^    \./citydata ((?:access|deploy).*)$", _page("administer-bi-access"), re.MULTILINE)
-    return [shlex.split(line, comments=True) for line in lines]
+    commands = [each for each in typed.blocks(PAGES / "administer-bi-access.md") if typed.kind(each) == "page"]
+    assert [each.line for each in commands if not each.arguments] == [], (
+        "only commands of the platform can be typed here"
+    )
+    return [each.arguments for each in commands]
 
 
 def test_the_pages_work_as_they_are_written(warehouse: Path) -> None:
@@ -81,4 +85,15 @@ def _read(password: str) -> None:
 def _administer() -> None:
     with database.connect_admin() as administrator:
         for statement in _statements("administer-bi-access"):
-            administrator.execute(statement)
+            if "PID" in statement:
+                _end_one(administrator, statement)
+            else:
+                administrator.execute(statement)
+
+
+def _end_one(administrator: psycopg.Connection, statement: str) -> None:
+    with database.connect("bi") as dashboard:
+        ended = administrator.execute(statement.replace("PID", str(dashboard.info.backend_pid))).fetchone()
+        assert ended == (True,)
+        with pytest.raises(psycopg.OperationalError):
+            dashboard.execute("SELECT 1")
