@@ -32,6 +32,18 @@ def environment_file(path: Path, settings: Mapping[str, str] | None = None, *, s
     return path
 
 
+def host_paths(directory: Path) -> dict[str, str]:
+    """Settings by which an engine mounts and reads nothing of this machine but what lies in `directory`.
+
+    Makes the folders, which an engine would make as root. The files are nobody's duty, and absent.
+    """
+    folders = {"CITYDATA_CERTIFICATES": "certificates", "CITYDATA_TOWN_DIRECTORY": "town"}
+    files = {"CITYDATA_ALERTS_FILE": "alerts.env", "CITYDATA_TASKS_FILE": "tasks.env"}
+    for name in folders.values():
+        (directory / name).mkdir(exist_ok=True)
+    return {variable: str(directory / name) for variable, name in (folders | files).items()}
+
+
 def resolved(file: Path) -> dict[str, Any]:
     """docker-compose.yml with the variables of an environment file and of nothing else, and the services of its profiles.
 

@@ -173,12 +173,14 @@ def _start(
         Path(certifi.where()).read_bytes() + (directory / "certificates" / "ca.crt").read_bytes()
     )
     storage = stack.enter_context(object_storage.running())
-    tasks = directory / "tasks.env"
-    tasks.write_text("".join(f"{name}={value}\n" for name, value in storage.environment.items()))
+    given = containers.host_paths(directory)
+    Path(given["CITYDATA_TASKS_FILE"]).write_text(
+        "".join(f"{name}={value}\n" for name, value in storage.environment.items())
+    )
     port, broker = free_port(), free_port()
     stated = {
+        **given,
         "COMPOSE_PROFILES": "scale-out",
-        "CITYDATA_TASKS_FILE": str(tasks),
         "CITYDATA_RETRY_SECONDS": "4",
         "CITYDATA_AIRFLOW_URL": f"https://127.0.0.1:{port}",
         "CITYDATA_AIRFLOW_NAME": "127.0.0.1",

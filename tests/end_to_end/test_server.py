@@ -232,20 +232,27 @@ def test_an_engine_builds_and_starts_it(tmp_path: Path) -> None:
     engine = _engine()
     if engine is None:
         pytest.skip("no container engine answers; the tests above play docker-compose.yml without one")
-    file = containers.environment_file(
-        tmp_path / "town.env", {"CITYDATA_AIRFLOW_PORT": "58999", "CITYDATA_POSTGRES_PORT": "58998"}
-    )
+    stated = {
+        **containers.host_paths(tmp_path),
+        "CITYDATA_IMAGE": "citydata:test",
+        "CITYDATA_AIRFLOW_PORT": "58999",
+        "CITYDATA_POSTGRES_PORT": "58998",
+    }
+    file = containers.environment_file(tmp_path / "town.env", stated)
+    # Variables of whoever runs the tests would win over the file's.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CITYDATA_", "COMPOSE_"))}
     command = [*engine, "--env-file", str(file), "--project-name", "citydata-test"]
     try:
         # Whoever depends on another waits until that one is healthy, or done.
-        subprocess.run([*command, "up", "--build", "--detach"], cwd=ROOT, check=True, timeout=ENGINE_SECONDS)
+        start = [*command, "up", "--build", "--detach"]
+        subprocess.run(start, cwd=ROOT, env=environment, check=True, timeout=ENGINE_SECONDS)
         asked = [*command, "exec", "--no-TTY", "scheduler", "./citydata", "status", "--json"]
         deadline = time.monotonic() + SECONDS
         services: dict[str, bool] = {}
         while not services or not all(services.values()):
             assert time.monotonic() < deadline, services
             time.sleep(5)
-            told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+            told = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             services = json.loads(told.stdout)["services"] if told.stdout else {}
     finally:
-        subprocess.run([*command, "down", "--volumes"], cwd=ROOT, check=False)
+        subprocess.run([*command, "down", "--volumes"], cwd=ROOT, env=environment, check=False)

@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ TEXT = containers.COMPOSE.read_text(encoding="utf-8")
 PLATFORM = ("prepare", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
 WITH_TASKS = {"scheduler", "worker"}
 """Who runs steps, or the commands of people that do."""
+PROXIES = {"HTTP_PROXY": "http://plain.town.example:3128", "HTTPS_PROXY": "http://proxy.town.example:3128"}
 OPERATORS = re.compile(r"\$\{(\w+)(:?[-?+])?")
 
 
@@ -47,7 +49,8 @@ def scaled_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "CITYDATA_POSTGRES_SSL": "on",
         "CITYDATA_POSTGRES_SSLMODE": "verify-full",
         "CITYDATA_CA": "/etc/citydata/certificates/bundle.crt",
-        "HTTPS_PROXY": "http://proxy.town.example:3128",
+        **PROXIES,
+        "NO_PROXY": ".town.example,10.0.0.7",
     }
     return containers.resolved(containers.environment_file(tmp_path_factory.mktemp("scaled") / "town.env", stated))
 
@@ -98,6 +101,35 @@ def test_every_variable_of_a_container_is_read_by_the_code(scaled_out: dict[str,
         assert set(stated) - read == by_libraries, name
         # What the services need they have: nothing else comes into a container.
         assert set(server.NEEDED) <= set(stated), name
+
+
+@pytest.mark.parametrize("spelling", [str.upper, str.lower])
+def test_every_service_goes_outside_by_the_stated_proxies(
+    scaled_out: dict[str, Any], spelling: Callable[[str], str]
+) -> None:
+    """Among themselves they do not: every name that one of them listens by is excepted."""
+    stated = {".town.example", "10.0.0.7"}
+    own = {"localhost", "127.0.0.1", "postgres", "api-server", "redis", "db.town.example", "data.town.example"}
+    for name in PLATFORM:
+        environment = scaled_out["services"][name]["environment"]
+        assert {each: environment[spelling(each)] for each in PROXIES} == PROXIES, name
+        assert set(environment[spelling("NO_PROXY")].split(",")) - {""} == own | stated, name
+
+
+def test_the_image_is_built_by_the_stated_proxies(scaled_out: dict[str, Any]) -> None:
+    for name in PLATFORM:
+        arguments = dict(each.split("=", 1) for each in scaled_out["services"][name]["build"]["args"])
+        assert {each: arguments[each] for each in PROXIES} == PROXIES, name
+        assert {".town.example", "10.0.0.7"} <= set(arguments["NO_PROXY"].split(",")), name
+
+
+def test_every_service_trusts_the_stated_authorities(plain: dict[str, Any], scaled_out: dict[str, Any]) -> None:
+    """Without a statement those of the public, where the base image, a Debian, keeps them."""
+    public, own = "/etc/ssl/certs/ca-certificates.crt", "/etc/citydata/certificates/bundle.crt"
+    for services, bundle in ((plain["services"], public), (scaled_out["services"], own)):
+        for name in set(PLATFORM) & set(services):
+            for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_CA_BUNDLE", "PGSSLROOTCERT"):
+                assert services[name]["environment"][variable] == bundle, (name, variable)
 
 
 def test_the_administrator_is_known_to_the_database_and_to_prepare_only(scaled_out: dict[str, Any]) -> None:
@@ -246,9 +278,50 @@ def test_volumes_lie_where_the_code_writes_and_belong_to_its_user(
     assert set(scaled_out["volumes"]) <= used
 
 
-def test_the_image_holds_the_code_and_nothing_that_lies_about(tmp_path: Path) -> None:
-    """Made as the Dockerfile says: every source of a COPY exists, and whoever runs it reads all and writes nothing."""
-    tree = containers.build(tmp_path, Path(sys.prefix))
+def test_of_this_machine_nothing_is_mounted_or_read_but_what_is_stated(tmp_path: Path) -> None:
+    """By the settings with which a test starts them: an engine makes a missing folder as root and leaves it behind."""
+    stated = containers.host_paths(tmp_path) | {"COMPOSE_PROFILES": "scale-out"}
+    everything = containers.resolved(containers.environment_file(tmp_path / "town.env", stated))
+    for name, service in everything["services"].items():
+        mounted = {mount.split(":")[0] for mount in service.get("volumes", [])} - set(everything["volumes"])
+        read = {entry["path"] if isinstance(entry, dict) else entry for entry in service.get("env_file", [])}
+        assert mounted or name == "redis", name
+        for path in map(Path, mounted):
+            assert path.is_dir(), (name, path)
+        assert {path for path in mounted | read if not Path(path).is_relative_to(tmp_path)} == set(), name
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image's working directory, made as the Dockerfile says."""
+    return containers.build(tmp_path_factory.mktemp("image"), Path(sys.prefix))
+
+
+def test_every_path_that_a_service_names_is_in_the_image_or_mounted(scaled_out: dict[str, Any], tree: Path) -> None:
+    [workdir] = [each.words[0] for each in containers.last_stage() if each.name == "WORKDIR"]
+    for name in PLATFORM:
+        service = scaled_out["services"][name]
+        mounted = [mount.split(":")[1] for mount in service["volumes"]]
+        values = [value for value in service["environment"].values() if value.startswith("/")]
+        words = [*service["command"], *service.get("healthcheck", {}).get("test", [])]
+        named = {PurePosixPath(workdir, word) for word in (*values, *words) if "/" in word}
+        inside = {path for path in named if not any(path.is_relative_to(target) for target in mounted)}
+        assert len(inside) >= 4, name
+        for path in inside:
+            assert path.is_relative_to(workdir), (name, path)
+            assert (tree / path.relative_to(workdir)).exists(), (name, path)
+
+
+def test_the_town_is_that_of_the_image_unless_somebody_states_another(scaled_out: dict[str, Any]) -> None:
+    [workdir] = [each.words[0] for each in containers.last_stage() if each.name == "WORKDIR"]
+    for variable in ("TOWN", "CONTRACTS", "EXPECTATIONS", "INVENTORY"):
+        default = f"{workdir}/{getattr(settings, variable).relative_to(ROOT)}"
+        for name in PLATFORM:
+            assert scaled_out["services"][name]["environment"][f"CITYDATA_{variable}"] == default, (name, variable)
+
+
+def test_the_image_holds_the_code_and_nothing_that_lies_about(tree: Path, tmp_path: Path) -> None:
+    """Every source of a COPY exists, and whoever runs it reads all and writes nothing."""
     top = {path.name for path in tree.iterdir()}
     assert top == {
         ".venv",
