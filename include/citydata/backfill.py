@@ -30,8 +30,7 @@ log = logging.getLogger(__name__)
 BACKFILL = 638003
 COMMAND_LINE, AIRFLOW = "command line", "airflow"
 ENDED = ("done", "rejected", "cancelled")
-COUNTED = {"source": "counted in the source", "delivery": "counted in the delivery", "estimate": "estimate from raw"}
-NOT_THERE = "no delivery has it: nothing is read or closed"
+_COUNTED = {"source": "counted in the source", "delivery": "counted in the delivery", "estimate": "estimate from raw"}
 _RECENT_RUNS = 100
 
 
@@ -67,9 +66,14 @@ class Window:
         return f"{self.begins_at:%Y-%m-%d %H:%M} … {self.ends_at:%Y-%m-%d %H:%M} UTC"
 
     @property
+    def origin(self) -> str:
+        """Where the expected rows were counted, in words."""
+        return _COUNTED.get(self.counted or "", "no delivery has it: nothing is read or closed")
+
+    @property
     def expectation(self) -> str:
         """What is expected of it, in words."""
-        return f"{self.title}: {self.expected} rows expected ({COUNTED.get(self.counted or '', NOT_THERE)}), {self.standing} stand there"
+        return f"{self.title}: {self.expected} rows expected ({self.origin}), {self.standing} stand there"
 
     @property
     def finished(self) -> bool:
@@ -165,10 +169,13 @@ def preview(dataset: str, start: datetime, end: datetime, every: str | None = No
     Raises NotPossible when the dataset cannot be backfilled, SourceError or ContentError when its source cannot be counted.
     """
     entry = contracts.load(dataset)
-    planned = plan(entry, start, end, every)
+    return _preview(entry, start, end, plan(entry, start, end, every))
+
+
+def _preview(entry: Contract, start: datetime, end: datetime, planned: Sequence[Window]) -> Preview:
     with database.connect("loader", autocommit=True) as connection:
         windows = _count(connection, entry, planned)
-    return Preview(dataset, start, end, tuple(windows), _closes(entry, windows))
+    return Preview(entry.dataset, start, end, tuple(windows), _closes(entry, windows))
 
 
 def _count(connection: Connection, entry: Contract, planned: Sequence[Window]) -> list[Window]:
@@ -470,9 +477,7 @@ def preview_run(dataset: str, tick: datetime) -> Preview:
     """What a scheduler's run for the tick would read; nothing is entered. Raises as `preview` does."""
     entry = contracts.load(dataset)
     start = schedule.tick_before(entry.schedule, tick)
-    with database.connect("loader", autocommit=True) as connection:
-        windows = _count(connection, entry, _of_run(entry, start, tick))
-    return Preview(dataset, start, tick, tuple(windows), _closes(entry, windows))
+    return _preview(entry, start, tick, _of_run(entry, start, tick))
 
 
 def join(

@@ -239,7 +239,6 @@ def _preview_document(seen: "Preview") -> dict[str, Any]:
 
 
 def _print_preview(seen: "Preview") -> None:
-    from citydata.backfill import COUNTED, NOT_THERE
     from citydata.service.display import console, rows_table
 
     screen = console()
@@ -247,7 +246,7 @@ def _print_preview(seen: "Preview") -> None:
         {
             "window": window.title,
             "expected": window.expected,
-            "": COUNTED.get(window.counted or "", NOT_THERE),
+            "": window.origin,
             "stands there": window.standing,
         }
         for window in seen.windows

@@ -73,7 +73,8 @@ def _shared(cluster: Cluster, _template: str, tmp_path_factory: pytest.TempPathF
             patch.setenv("CITYDATA_HOME", str(tmp_path_factory.mktemp("governance")))
             patch.setenv("CITYDATA_DATABASE_URL", cluster.url(name))
             contract.load_each.cache_clear()
-            deploy.deploy()  # grants on the database itself are not copied with it
+            with database.connect_admin() as copied:
+                deploy.admit(copied)
         yield name
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

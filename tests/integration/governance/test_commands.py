@@ -97,7 +97,8 @@ def sealed(cluster: Cluster, _template: str, tmp_path_factory: pytest.TempPathFa
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CITYDATA_HOME", str(tmp_path_factory.mktemp("commands")))
             patch.setenv("CITYDATA_DATABASE_URL", cluster.url(name))
-            deploy.deploy()  # grants on the database itself are not copied with it
+            with database.connect_admin() as copied:
+                deploy.admit(copied)
             with database.connect("measurer", autocommit=True) as connection:
                 yield [
                     seal(connection, case_of(attestations={}), cases.TODAY - timedelta(days=4)),
