@@ -202,3 +202,13 @@ def test_each_command_is_of_the_kind_that_proves_it() -> None:
     assert typed.kind(Typed("x.md", "./citydata up --input other.yaml")) == "nobody", "words of a test are exact"
     assert typed.kind(Typed("x.md", "./citydata backfill show 7")) == "family"
     assert typed.kind(Typed("x.md", "./citydata new")) == "run", "its help"
+
+
+def test_a_statement_in_a_sentence_says_what_it_needs() -> None:
+    """Statements in blocks are run by the tests of their pages."""
+    verbs = "SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|GRANT|REVOKE"
+    for page in typed.PAGES:
+        text = page.read_text(encoding="utf-8")
+        for found in re.finditer(rf"`(?:{verbs}) [^`]+`", text):
+            told = text[found.end() :].startswith(tuple(typed.INLINE_MARK.format(what) for what in typed.NEEDS))
+            assert told, f"{page.relative_to(ROOT)}: {found[0]}"
